@@ -1,0 +1,269 @@
+//! The Inbox: bytes that have arrived and are not handled yet, in one buffer that is lent for the time of use.
+
+use bytes::{Bytes, BytesMut};
+
+/// The size of a buffer to read into, in bytes.
+pub const LEASE: usize = 64 << 10;
+
+/// Payloads from this size on are passed along by reference count; smaller ones are cheaper to copy.
+pub const SHARE_FROM: usize = 8 << 10;
+
+/// What is left of a frame may be moved out of a lease up to this size, so that a slow peer holds no lease.
+const PARK_UP_TO: usize = LEASE / 4;
+
+/// Reading on into less room than this is not worth a system call.
+const LEAST_ROOM: usize = 4 << 10;
+
+/// What has arrived on a connection and is not handled yet.
+///
+/// It holds memory for bytes that arrived, never for a length that was only announced, and none at all when it is
+/// empty and [`park`](Inbox::park)ed.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    /// `buf[start..]` is not handled yet.
+    buf: BytesMut,
+    start: usize,
+    /// Bytes from `start` on that the last event has lent out.
+    lent: usize,
+    /// The payloads of a fragmented message, joined.
+    assembled: BytesMut,
+    assembled_lent: bool,
+    /// The rest of the payload of the unfinished frame at the front, which stays here until it is complete.
+    expected: usize,
+    received: u64,
+}
+
+impl Inbox {
+    /// An empty inbox; allocates nothing.
+    pub fn new() -> Self {
+        Inbox::default()
+    }
+
+    /// Puts bytes into the inbox, by copy: for those who have them in a buffer of their own.
+    pub fn extend_from_slice(&mut self, bytes: &[u8]) {
+        self.reset_if_empty();
+        self.buf.extend_from_slice(bytes);
+        self.received += bytes.len() as u64;
+    }
+
+    /// The bytes that are not handled yet.
+    pub fn bytes(&self) -> &[u8] {
+        &self.buf[self.start..]
+    }
+
+    /// Whether everything that arrived has been handled.
+    pub fn is_empty(&self) -> bool {
+        self.start + self.lent == self.buf.len()
+    }
+
+    /// All bytes that ever arrived.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// A buffer with room to append what is read next; [`advance_received`](Inbox::advance_received) must follow.
+    ///
+    /// `lease` gives an empty buffer with a capacity of [`LEASE`] where one is needed. A large frame grows its
+    /// buffer with what arrives: the room is never more than what is here already, or a lease.
+    pub fn room(&mut self, lease: impl FnOnce() -> BytesMut) -> &mut BytesMut {
+        self.release();
+        self.reset_if_empty();
+        let unread = self.buf.len() - self.start;
+        if unread == 0 {
+            if self.buf.capacity() < LEASE && !self.buf.try_reclaim(LEASE) {
+                self.buf = lease();
+            }
+            return &mut self.buf;
+        }
+        let missing = self.expected.saturating_sub(unread);
+        let wanted =
+            if missing > 0 { missing.min(unread.max(LEASE - unread.min(LEASE))) } else { LEAST_ROOM };
+        if self.buf.capacity() - self.buf.len() < wanted.min(LEAST_ROOM) {
+            self.make_room(unread, wanted, lease);
+        }
+        &mut self.buf
+    }
+
+    /// Says how many bytes were appended to [`room`](Inbox::room).
+    pub fn advance_received(&mut self, len: usize) {
+        self.received += len as u64;
+    }
+
+    /// Before waiting for more: gives the lease back, empty, where it is not needed for an unfinished frame.
+    pub fn park(&mut self) -> Option<BytesMut> {
+        self.release();
+        if self.assembled.is_empty() {
+            self.assembled = BytesMut::new();
+        }
+        let unread = self.bytes();
+        if unread.len() > PARK_UP_TO || self.buf.capacity() < LEASE {
+            return None;
+        }
+        let rest = if unread.is_empty() { BytesMut::new() } else { BytesMut::from(unread) };
+        self.start = 0;
+        Some(core::mem::replace(&mut self.buf, rest))
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.buf = BytesMut::new();
+        self.assembled = BytesMut::new();
+        (self.start, self.lent, self.expected, self.assembled_lent) = (0, 0, 0, false);
+    }
+
+    /// The bytes that are not handled yet, to unmask them in place.
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.buf[self.start..]
+    }
+
+    /// Drops bytes from the front.
+    pub(super) fn consume(&mut self, len: usize) {
+        self.start += len;
+    }
+
+    /// Says that the front is a payload of `len` bytes that stays here until it is complete; 0 for none.
+    pub(super) fn expect(&mut self, len: usize) {
+        self.expected = len;
+    }
+
+    /// Lends the first `len` bytes to an event; they go with the next [`release`](Inbox::release).
+    pub(super) fn lend(&mut self, len: usize) {
+        self.lent = len;
+    }
+
+    /// Lends the joined fragments to an event.
+    pub(super) fn lend_assembled(&mut self) {
+        self.assembled_lent = true;
+    }
+
+    /// Drops what the last event had lent.
+    #[inline]
+    pub(super) fn release(&mut self) {
+        self.start += self.lent;
+        self.lent = 0;
+        if self.assembled_lent {
+            self.assembled.clear();
+            self.assembled_lent = false;
+        }
+    }
+
+    /// Whether fragments have been joined that no event has lent out.
+    pub(super) fn has_assembled(&self) -> bool {
+        !self.assembled.is_empty() && !self.assembled_lent
+    }
+
+    /// Moves the first `len` bytes to the end of the joined fragments.
+    pub(super) fn assemble(&mut self, len: usize) {
+        self.assembled.extend_from_slice(&self.buf[self.start..self.start + len]);
+        self.start += len;
+    }
+
+    /// The bytes at a place.
+    #[inline]
+    pub(super) fn at(&self, place: Place) -> &[u8] {
+        match place {
+            Place::Front { offset, len } => &self.buf[self.start + offset..self.start + offset + len],
+            Place::Assembled => &self.assembled,
+        }
+    }
+
+    /// Takes lent bytes out by reference count, without a copy.
+    pub(super) fn share(&mut self, place: Place) -> Bytes {
+        match place {
+            Place::Front { offset, len } => {
+                let from = self.start + offset;
+                let bytes = self.buf.split_to(from + len).freeze();
+                self.start = 0;
+                self.lent -= offset + len;
+                bytes.slice(from..)
+            }
+            Place::Assembled => self.assembled.split().freeze(),
+        }
+    }
+
+    fn reset_if_empty(&mut self) {
+        if self.start == self.buf.len() {
+            self.buf.clear();
+            self.start = 0;
+        }
+    }
+
+    /// Brings the unread bytes into a buffer with `wanted` bytes of room after them.
+    fn make_room(&mut self, unread: usize, wanted: usize, lease: impl FnOnce() -> BytesMut) {
+        if unread + wanted <= LEASE {
+            let mut fresh = lease();
+            fresh.extend_from_slice(self.bytes());
+            self.buf = fresh;
+        } else {
+            bytes::Buf::advance(&mut self.buf, self.start);
+            self.buf.reserve(wanted);
+        }
+        self.start = 0;
+    }
+}
+
+/// Where an event's payload stands in the inbox.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// `len` bytes, `offset` bytes after the front.
+    Front { offset: usize, len: usize },
+    /// The joined fragments.
+    Assembled,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease() -> BytesMut {
+        BytesMut::with_capacity(LEASE)
+    }
+
+    #[test]
+    fn an_empty_inbox_gives_its_lease_back() {
+        let mut inbox = Inbox::new();
+        inbox.room(lease).extend_from_slice(b"abc");
+        inbox.consume(3);
+        assert!(inbox.park().is_some_and(|buf| buf.capacity() >= LEASE));
+        assert_eq!(inbox.buf.capacity(), 0);
+    }
+
+    #[test]
+    fn an_unfinished_frame_keeps_its_bytes_only() {
+        let mut inbox = Inbox::new();
+        inbox.room(lease).extend_from_slice(b"abcdef");
+        inbox.consume(2);
+        assert!(inbox.park().is_some());
+        assert_eq!(inbox.bytes(), b"cdef");
+        assert!(inbox.buf.capacity() < 64);
+        inbox.room(lease).extend_from_slice(b"gh");
+        assert_eq!(inbox.bytes(), b"cdefgh");
+    }
+
+    #[test]
+    fn a_declared_length_allocates_nothing_until_its_bytes_arrive() {
+        let mut inbox = Inbox::new();
+        inbox.expect(1 << 30);
+        let mut arrived = 0;
+        for _ in 0..40 {
+            let room = inbox.room(lease);
+            let len = (room.capacity() - room.len()).min(100_000);
+            room.resize(room.len() + len, 7);
+            arrived += len;
+            assert!(inbox.buf.capacity() <= 4 * arrived.max(LEASE), "{} for {arrived}", inbox.buf.capacity());
+        }
+        assert_eq!(inbox.bytes().len(), arrived);
+    }
+
+    #[test]
+    fn shared_bytes_outlive_the_inbox_and_leave_the_rest() {
+        let mut inbox = Inbox::new();
+        inbox.extend_from_slice(b"hhpayloadrest");
+        inbox.lend(9);
+        let bytes = inbox.share(Place::Front { offset: 2, len: 7 });
+        inbox.release();
+        assert_eq!(inbox.bytes(), b"rest");
+        drop(inbox);
+        assert_eq!(bytes, "payload");
+    }
+}

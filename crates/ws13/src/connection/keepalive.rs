@@ -1,0 +1,184 @@
+//! What happens when time passes: pings, the pong, close and stall timeouts, the window of control frames.
+
+use super::inbox::Inbox;
+use super::outbox::Outbox;
+use crate::error::{LimitHit, Lost};
+use crate::limits::{CONTROL_WINDOW, Config, Keepalive as Settings};
+use crate::time::Timestamp;
+use core::time::Duration;
+
+/// The clocks of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Keepalive {
+    /// The latest time that the driver told.
+    now: Timestamp,
+    next_ping: Option<Timestamp>,
+    /// The Ping whose silence is measured.
+    silence: Option<Silence>,
+    /// The Ping whose Pong has not come: its number and when it was sent.
+    awaited: Option<(u64, Timestamp)>,
+    pings: u64,
+    round_trip: Option<Duration>,
+    close_due: Option<Timestamp>,
+    stall: Option<Stall>,
+    control_window: Option<Timestamp>,
+    control_frames: u32,
+    jitter: u64,
+}
+
+#[derive(Debug)]
+struct Silence {
+    until: Timestamp,
+    /// What had been received when the Ping was sent.
+    received: u64,
+}
+
+#[derive(Debug)]
+struct Stall {
+    until: Timestamp,
+    /// What had been written when the clock was started.
+    written: u64,
+}
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    Nothing,
+    /// A Ping with this payload.
+    Ping([u8; 8]),
+    /// The connection is lost.
+    Lost(Lost),
+}
+
+impl Keepalive {
+    pub(super) fn new(seed: u64) -> Self {
+        Keepalive { jitter: seed, ..Keepalive::default() }
+    }
+
+    /// Whether a clock should be started or read: the driver then tells the time before it waits.
+    pub(super) fn wants_time(&self, sender_closed: bool, outbox: &Outbox, settings: &Settings) -> bool {
+        self.awaited.is_some()
+            || self.control_frames > 0
+            || (!outbox.is_empty() && self.stall.is_none())
+            || if sender_closed {
+                self.close_due.is_none()
+            } else {
+                self.next_ping.is_none() && settings.ping_interval.is_some()
+            }
+    }
+
+    /// The next time at which something may be due.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        let silence = self.silence.as_ref().map(|silence| silence.until);
+        let stall = self.stall.as_ref().map(|stall| stall.until);
+        [self.next_ping, silence, stall, self.close_due].into_iter().flatten().min()
+    }
+
+    /// Time has come to `now`: starts clocks, and tells what is due.
+    pub(super) fn tick(
+        &mut self,
+        now: Timestamp,
+        sender_closed: bool,
+        inbox: &Inbox,
+        outbox: &Outbox,
+        config: &Config,
+    ) -> Due {
+        self.now = now.max(self.now);
+        self.tick_control_window();
+        if sender_closed {
+            // Pings end with the Close frame; the close timeout takes over.
+            (self.next_ping, self.silence) = (None, None);
+            let due = *self.close_due.get_or_insert(self.now + config.limits.close_timeout);
+            if self.now >= due {
+                return Due::Lost(Lost::CloseTimeout);
+            }
+        }
+        if self.is_stalled(outbox, config.limits.stall_timeout) {
+            return Due::Lost(Lost::Stalled);
+        }
+        if sender_closed { Due::Nothing } else { self.tick_ping(inbox, &config.keepalive) }
+    }
+
+    /// A Pong arrived; it ends the measurement of a round trip when its payload is that of our latest Ping.
+    pub(super) fn pong(&mut self, payload: &[u8]) {
+        if let Some((number, sent)) = self.awaited {
+            if payload == number.to_be_bytes() {
+                self.round_trip = Some(self.now.since(sent));
+                self.awaited = None;
+            }
+        }
+    }
+
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
+    }
+
+    /// A control frame arrived.
+    pub(super) fn count_control(&mut self, max: u32) -> Result<(), LimitHit> {
+        self.control_frames += 1;
+        if self.control_frames > max { Err(LimitHit::ControlFrames { max }) } else { Ok(()) }
+    }
+
+    fn tick_control_window(&mut self) {
+        if self.control_frames == 0 {
+            return;
+        }
+        let start = *self.control_window.get_or_insert(self.now);
+        if self.now.since(start) >= CONTROL_WINDOW {
+            (self.control_frames, self.control_window) = (0, None);
+        }
+    }
+
+    /// Only bytes that the peer took move the clock; new ones in the queue do not.
+    fn is_stalled(&mut self, outbox: &Outbox, timeout: Duration) -> bool {
+        if outbox.is_empty() {
+            self.stall = None;
+            return false;
+        }
+        match &self.stall {
+            Some(stall) if stall.written == outbox.written() => self.now >= stall.until,
+            _ => {
+                self.stall = Some(Stall { until: self.now + timeout, written: outbox.written() });
+                false
+            }
+        }
+    }
+
+    fn tick_ping(&mut self, inbox: &Inbox, settings: &Settings) -> Due {
+        if let Some(silence) = &self.silence {
+            if inbox.received() > silence.received {
+                self.silence = None;
+            } else if self.now >= silence.until {
+                return Due::Lost(Lost::PongTimeout);
+            }
+        }
+        let Some(interval) = settings.ping_interval else { return Due::Nothing };
+        match self.next_ping {
+            Some(next) if self.now >= next => {}
+            Some(_) => return Due::Nothing,
+            None => {
+                self.next_ping = Some(self.now + self.jittered(interval));
+                return Due::Nothing;
+            }
+        }
+        self.next_ping = Some(self.now + self.jittered(interval));
+        self.pings += 1;
+        self.awaited = Some((self.pings, self.now));
+        if self.silence.is_none() {
+            self.silence =
+                Some(Silence { until: self.now + settings.pong_timeout, received: inbox.received() });
+        }
+        Due::Ping(self.pings.to_be_bytes())
+    }
+
+    /// The interval, 10 % more or less, so that many connections do not ping in step.
+    fn jittered(&mut self, interval: Duration) -> Duration {
+        // splitmix64: spreads load, guards no secret.
+        self.jitter = self.jitter.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.jitter;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let percent = 90 + (bits >> 33) % 21;
+        interval.mul_f64(percent as f64 / 100.0)
+    }
+}

@@ -1,0 +1,396 @@
+//! The connection: a state machine that takes bytes and time, and gives events and bytes.
+//!
+//! It knows no socket and no clock. A driver reads into the [`Inbox`], asks [`Connection::receive`] until it gives
+//! nothing more, writes what is in the [`Outbox`], and sleeps until [`Connection::deadline`]:
+//!
+//! ```
+//! # #[cfg(feature = "std")] {
+//! use ws13::{Config, Connection, Event, Inbox, Outbox, Role};
+//! use bytes::Buf;
+//!
+//! let mut client = Connection::new(Role::Client, Config::default());
+//! let mut server = Connection::new(Role::Server, Config::default());
+//! let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
+//!
+//! client.send("hello", &mut outbox).unwrap();
+//! while outbox.has_remaining() {
+//!     inbox.extend_from_slice(outbox.chunk()); // the network, in this example
+//!     outbox.advance(outbox.chunk().len());
+//! }
+//! match server.receive(&mut inbox, &mut outbox) {
+//!     Some(Event::Message(message)) => assert_eq!(message.as_text(), Some("hello")),
+//!     other => panic!("{other:?}"),
+//! }
+//! # }
+//! ```
+//!
+//! There is no `Err` to receive: what the peer does wrong becomes the Close frame that it is owed, in the outbox,
+//! and then [`Event::Closed`], which ends every connection exactly once.
+
+mod event;
+mod inbox;
+mod keepalive;
+mod outbox;
+mod receiver;
+mod sender;
+#[cfg(all(test, feature = "std"))]
+mod tests;
+
+pub use event::{CloseCause, Closed, Event, MessageRef, PartRef};
+pub use inbox::{Inbox, LEASE, SHARE_FROM};
+pub use outbox::Outbox;
+pub use sender::MaskKeys;
+
+use crate::close::CloseFrame;
+use crate::error::{Fault, Lost, Misuse};
+use crate::frame::OpCode;
+use crate::limits::Config;
+use crate::message::{Kind, Outgoing};
+use crate::time::Timestamp;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::time::Duration;
+use keepalive::{Due, Keepalive};
+pub(crate) use receiver::Mode;
+use receiver::{Fact, MaskRule, Receiver};
+use sender::Sender;
+
+/// Which end of a connection this is; after the handshake only the masking differs, and who ends TCP first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The end that asked for the connection; it masks its frames.
+    Client,
+    /// The end that accepted it.
+    Server,
+}
+
+/// A WebSocket connection after its opening handshake, without input and output.
+#[derive(Debug)]
+pub struct Connection {
+    config: Arc<Config>,
+    receiver: Receiver,
+    sender: Sender,
+    keepalive: Keepalive,
+    transport: Transport,
+    /// The peer may send nothing more that counts: its Close frame came, or it was failed.
+    receive_closed: bool,
+    /// How the connection ends, as soon as that is certain.
+    outcome: Option<Box<Closed>>,
+    /// [`Event::Closed`] was given out.
+    reported: bool,
+}
+
+/// The byte stream below, as the driver told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transport {
+    Up,
+    /// We have ended our direction.
+    ShutDown,
+    Gone,
+}
+
+impl Connection {
+    /// A connection whose keys come from `keys`: with them it is a client's, without them a server's.
+    ///
+    /// `seed` spreads the times of the pings; any number will do, best a different one for each connection.
+    pub fn with_keys(keys: Option<Box<dyn MaskKeys>>, config: impl Into<Arc<Config>>, seed: u64) -> Self {
+        let config = config.into();
+        let mask = match &keys {
+            Some(_) if config.quirks.accept_masked_frames => MaskRule::Any,
+            Some(_) => MaskRule::Forbidden,
+            None if config.quirks.accept_unmasked_frames => MaskRule::Any,
+            None => MaskRule::Required,
+        };
+        Connection {
+            receiver: Receiver::new(mask),
+            sender: Sender::new(keys),
+            keepalive: Keepalive::new(seed),
+            transport: Transport::Up,
+            receive_closed: false,
+            outcome: None,
+            reported: false,
+            config,
+        }
+    }
+
+    /// A connection whose masking keys come from the operating system.
+    #[cfg(feature = "std")]
+    pub fn new(role: Role, config: impl Into<Arc<Config>>) -> Self {
+        use crate::entropy::{OsMaskKeys, random_u64};
+        let keys = (role == Role::Client).then(|| Box::new(OsMaskKeys) as Box<dyn MaskKeys>);
+        Connection::with_keys(keys, config, random_u64())
+    }
+
+    /// Which end this is.
+    pub fn role(&self) -> Role {
+        self.sender.role()
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// The next event that the inbox holds, whole messages at a time; `None` when more bytes are needed.
+    ///
+    /// Answers (Pong, Close) are in the outbox when this returns. After [`Event::Closed`] it always gives `None`.
+    #[inline]
+    pub fn receive<'a>(&mut self, inbox: &'a mut Inbox, outbox: &mut Outbox) -> Option<Event<'a>> {
+        let fact = self.next_fact(inbox, outbox, Mode::Whole)?;
+        Some(self.event(fact, inbox))
+    }
+
+    /// The next event that the inbox holds, messages in parts as they arrive: memory stays bounded, whatever the
+    /// length of the message; the limits on messages and frames do not apply.
+    ///
+    /// Once a part of a message was given out, [`receive`](Connection::receive) skips the rest of it.
+    pub fn receive_part<'a>(&mut self, inbox: &'a mut Inbox, outbox: &mut Outbox) -> Option<Event<'a>> {
+        let fact = self.next_fact(inbox, outbox, Mode::Parts)?;
+        Some(self.event(fact, inbox))
+    }
+
+    /// The byte stream has ended: no more will arrive.
+    pub fn receive_eof(&mut self, outbox: &mut Outbox) {
+        self.lose(Lost::Eof, outbox);
+    }
+
+    /// Reading or writing failed, or the driver gave the connection up: nothing more will be read or written.
+    pub fn lose(&mut self, lost: Lost, outbox: &mut Outbox) {
+        self.transport = Transport::Gone;
+        self.decide(CloseCause::Lost(lost), None);
+        outbox.clear();
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// [`Misuse::Closed`] after a Close frame, [`Misuse::MessageUnfinished`] while another message is written in
+    /// parts, [`Misuse::QueueFull`] where the queue is over its cap. Nothing is queued then.
+    #[inline]
+    pub fn send<'a>(&mut self, message: impl Into<Outgoing<'a>>, outbox: &mut Outbox) -> Result<(), Misuse> {
+        self.sender.message(message.into(), outbox, &self.config)
+    }
+
+    /// Begins a message that is sent in parts: each becomes a frame (RFC 6455 section 5.4).
+    ///
+    /// # Errors
+    /// [`Misuse::Closed`], [`Misuse::MessageUnfinished`].
+    pub fn begin_message(&mut self, kind: Kind) -> Result<(), Misuse> {
+        self.sender.begin(kind)
+    }
+
+    /// Queues a part of the message that was begun. Parts of a text need not end at a character, but together they
+    /// must be UTF-8.
+    ///
+    /// # Errors
+    /// [`Misuse::Closed`], [`Misuse::NoMessageBegun`], [`Misuse::QueueFull`]. Nothing is queued then.
+    pub fn send_part(&mut self, part: &[u8], last: bool, outbox: &mut Outbox) -> Result<(), Misuse> {
+        self.sender.part(part, last, outbox, &self.config)
+    }
+
+    /// Queues a Ping, ahead of large messages; keepalive sends its own.
+    ///
+    /// # Errors
+    /// [`Misuse::Closed`], [`Misuse::ControlPayload`] for more than 125 bytes.
+    pub fn ping(&mut self, payload: &[u8], outbox: &mut Outbox) -> Result<(), Misuse> {
+        self.sender.control(OpCode::Ping, payload, outbox)
+    }
+
+    /// Queues an unsolicited Pong, which nobody answers; Pings are answered without it.
+    ///
+    /// # Errors
+    /// [`Misuse::Closed`], [`Misuse::ControlPayload`] for more than 125 bytes.
+    pub fn pong(&mut self, payload: &[u8], outbox: &mut Outbox) -> Result<(), Misuse> {
+        self.sender.control(OpCode::Pong, payload, outbox)
+    }
+
+    /// Begins the closing handshake: queues a Close frame, with a code and reason or empty. What the peer sent before
+    /// its answer is still received. A second call does nothing.
+    pub fn close(&mut self, frame: Option<CloseFrame>, outbox: &mut Outbox) {
+        match frame {
+            Some(frame) => self.sender.close(&frame.encode(), outbox),
+            None => self.sender.close(&[], outbox),
+        }
+    }
+
+    /// Whether messages can still be sent.
+    pub fn is_open(&self) -> bool {
+        !self.sender.is_closed() && self.outcome.is_none()
+    }
+
+    /// How the connection ended, as soon as that is certain.
+    pub fn closed(&self) -> Option<&Closed> {
+        self.outcome.as_deref()
+    }
+
+    /// Whether there is something to write now; a driver asks before each write.
+    pub fn wants_write(&mut self, outbox: &mut Outbox) -> bool {
+        if self.sender.owes_pong() {
+            self.sender.settle_pong(outbox);
+        }
+        !outbox.is_empty() && self.transport == Transport::Up
+    }
+
+    /// Whether the driver should now end its direction of the byte stream (a FIN), and then call
+    /// [`shut_down`](Connection::shut_down).
+    ///
+    /// After a closing handshake the server ends it first ("the server MUST close the TCP connection immediately",
+    /// RFC 6455 section 7.1.1); after a fault either side does.
+    pub fn wants_shutdown(&self, outbox: &Outbox) -> bool {
+        let ours_to_end = match self.outcome.as_deref().map(Closed::cause) {
+            Some(CloseCause::Handshake) => self.role() == Role::Server,
+            Some(CloseCause::Fault(_)) => true,
+            Some(CloseCause::Lost(_)) | None => false,
+        };
+        ours_to_end && self.transport == Transport::Up && self.sender.is_closed() && outbox.is_empty()
+    }
+
+    /// Our direction of the byte stream is ended.
+    pub fn shut_down(&mut self) {
+        if self.transport == Transport::Up {
+            self.transport = Transport::ShutDown;
+        }
+    }
+
+    /// Whether [`tick`](Connection::tick) should be called: after bytes arrived, and before waiting.
+    ///
+    /// So that a driver need not look at its clock at every read.
+    pub fn wants_time(&self, outbox: &Outbox) -> bool {
+        self.keepalive.wants_time(self.sender.is_closed(), outbox, &self.config.keepalive)
+    }
+
+    /// The next time at which [`tick`](Connection::tick) must be called.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        if self.transport == Transport::Gone { None } else { self.keepalive.deadline() }
+    }
+
+    /// Time has come to `now`: queues a Ping that is due, ends what took too long.
+    pub fn tick(&mut self, now: Timestamp, inbox: &Inbox, outbox: &mut Outbox) {
+        match self.keepalive.tick(now, self.sender.is_closed(), inbox, outbox, &self.config) {
+            Due::Nothing => {}
+            Due::Ping(payload) => {
+                // It cannot be refused: the sender is open, and the payload is short.
+                let _ = self.sender.control(OpCode::Ping, &payload, outbox);
+            }
+            Due::Lost(lost) => self.lose(lost, outbox),
+        }
+    }
+
+    /// The round-trip time of the latest Ping that was answered.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.keepalive.round_trip()
+    }
+
+    /// As `receive`, but tells where the payload stands instead of lending it.
+    #[inline]
+    pub(crate) fn next_fact(
+        &mut self,
+        inbox: &mut Inbox,
+        outbox: &mut Outbox,
+        mode: Mode,
+    ) -> Option<FactOrEnd> {
+        if self.reported {
+            return None;
+        }
+        // Also when the stream has ended: what arrived before its end is handled all the same.
+        while !self.receive_closed {
+            match self.receiver.next(inbox, mode, &self.config.limits) {
+                Ok(None) => break,
+                Ok(Some(fact @ (Fact::Message { .. } | Fact::Part { .. }))) => {
+                    return Some(FactOrEnd::Fact(fact));
+                }
+                Ok(Some(fact)) => match self.control(fact, inbox, outbox) {
+                    Ok(true) => return Some(FactOrEnd::Fact(fact)),
+                    Ok(false) => break,
+                    Err(fault) => self.fail(fault, outbox),
+                },
+                Err(fault) => self.fail(fault, outbox),
+            }
+        }
+        if self.receive_closed {
+            // "Data received after a Close frame is discarded" (1.4).
+            inbox.clear();
+        }
+        self.end()
+    }
+
+    /// The fact with its payload, borrowed.
+    #[inline]
+    pub(crate) fn event<'a>(&self, fact: FactOrEnd, inbox: &'a mut Inbox) -> Event<'a> {
+        match (fact, &self.outcome) {
+            (FactOrEnd::Fact(Fact::Message { kind, place }), _) => {
+                Event::Message(MessageRef::new(kind, place, inbox))
+            }
+            (FactOrEnd::Fact(Fact::Part { kind, place, first, last }), _) => {
+                Event::Part(PartRef { kind, bytes: inbox.at(place), first, last })
+            }
+            (FactOrEnd::Fact(Fact::Ping(place)), _) => Event::Ping(inbox.at(place)),
+            (FactOrEnd::Fact(Fact::Pong(place)), _) => Event::Pong(inbox.at(place)),
+            (FactOrEnd::End | FactOrEnd::Fact(Fact::Close(_)), Some(outcome)) => {
+                Event::Closed(outcome.as_ref().clone())
+            }
+            // Never: a Close is no event of its own, and the end comes with its outcome.
+            (FactOrEnd::End | FactOrEnd::Fact(Fact::Close(_)), None) => {
+                Event::Closed(Closed::new(CloseCause::Lost(Lost::Aborted), None))
+            }
+        }
+    }
+
+    /// Handles a control frame; says whether the user is told of it.
+    fn control(&mut self, fact: Fact, inbox: &Inbox, outbox: &mut Outbox) -> Result<bool, Fault> {
+        self.keepalive.count_control(self.config.limits.max_control_frames)?;
+        match fact {
+            Fact::Ping(place) => self.sender.pong(inbox.at(place), outbox),
+            Fact::Pong(place) => self.keepalive.pong(inbox.at(place)),
+            Fact::Close(place) => {
+                let frame = CloseFrame::decode(inbox.at(place))?;
+                self.closed_by_peer(frame, outbox);
+                return Ok(false);
+            }
+            Fact::Message { .. } | Fact::Part { .. } => {}
+        }
+        Ok(true)
+    }
+
+    /// "If an endpoint receives a Close frame and did not previously send a Close frame, the endpoint MUST send a
+    /// Close frame in response … typically echos the status code it received." (5.5.1)
+    fn closed_by_peer(&mut self, frame: Option<CloseFrame>, outbox: &mut Outbox) {
+        self.receive_closed = true;
+        self.close(frame.as_ref().map(|frame| frame.code().into()), outbox);
+        self.decide(CloseCause::Handshake, frame);
+    }
+
+    /// _Fail the WebSocket Connection_ (7.1.7): "SHOULD send a Close frame with an appropriate status code".
+    fn fail(&mut self, fault: Fault, outbox: &mut Outbox) {
+        self.receive_closed = true;
+        self.close(Some(fault.close_code().into()), outbox);
+        self.decide(CloseCause::Fault(fault), None);
+    }
+
+    /// The first cause stands.
+    fn decide(&mut self, cause: CloseCause, received: Option<CloseFrame>) {
+        self.outcome.get_or_insert_with(|| Box::new(Closed::new(cause, received)));
+    }
+
+    /// The end, once, when there is nothing left to do.
+    fn end(&mut self) -> Option<FactOrEnd> {
+        let outcome = self.outcome.as_deref()?;
+        let over = match self.transport {
+            Transport::Gone => true,
+            Transport::ShutDown => outcome.is_clean() && self.role() == Role::Server,
+            Transport::Up => false,
+        };
+        if !over || self.reported {
+            return None;
+        }
+        self.reported = true;
+        Some(FactOrEnd::End)
+    }
+}
+
+/// What a driver holds on to while it cannot hold a borrow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum FactOrEnd {
+    Fact(Fact),
+    End,
+}

@@ -1,0 +1,272 @@
+//! The Outbox: frames that are queued and not written yet, in the order of the wire.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use bytes::{Buf, Bytes};
+
+/// What is queued on a connection and not written yet.
+///
+/// Headers and small frames stand in one contiguous buffer; a large payload stays where it is and is written from
+/// there. Reading it as a [`Buf`] gives the bytes in the order of the wire, also as slices for a vectored write.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Headers and small frames; those before `head` are written.
+    small: Vec<u8>,
+    head: usize,
+    /// Large payloads, each with its place between the small bytes.
+    large: VecDeque<Large>,
+    queued: usize,
+    written: u64,
+}
+
+#[derive(Debug)]
+struct Large {
+    /// The payload goes out when `small` is written up to here.
+    after: usize,
+    /// The length of its header, which ends at `after`.
+    header_len: usize,
+    payload: Bytes,
+}
+
+impl Outbox {
+    /// An empty outbox; allocates nothing.
+    pub fn new() -> Self {
+        Outbox::default()
+    }
+
+    /// Bytes that are queued.
+    #[inline]
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Whether everything has been written.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.queued == 0
+    }
+
+    /// All bytes that were ever written.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Before waiting: gives the buffer back, empty, when nothing is queued.
+    pub fn park(&mut self) -> Option<Vec<u8>> {
+        if self.queued > 0 || self.small.capacity() == 0 {
+            return None;
+        }
+        self.large = VecDeque::new();
+        self.head = 0;
+        let mut small = core::mem::take(&mut self.small);
+        small.clear();
+        Some(small)
+    }
+
+    /// Whether the outbox has a buffer to queue into.
+    pub fn is_parked(&self) -> bool {
+        self.small.capacity() == 0
+    }
+
+    /// Gives a parked outbox an empty buffer to queue into; otherwise it makes one when it needs it.
+    pub fn lease(&mut self, buffer: Vec<u8>) {
+        debug_assert!(self.is_parked() && buffer.is_empty());
+        self.small = buffer;
+    }
+
+    /// Forgets what is queued.
+    pub(crate) fn clear(&mut self) {
+        *self = Outbox { written: self.written, ..Outbox::default() };
+    }
+
+    /// Queues a small frame; `write` appends its bytes.
+    #[inline]
+    pub(super) fn push_small(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.small.len();
+        write(&mut self.small);
+        self.queued += self.small.len() - before;
+    }
+
+    /// Queues a header and its payload, which is not copied.
+    pub(super) fn push_large(&mut self, header: &[u8], payload: Bytes) {
+        self.small.extend_from_slice(header);
+        self.queued += header.len() + payload.len();
+        self.large.push_back(Large { after: self.small.len(), header_len: header.len(), payload });
+    }
+
+    /// Queues a small frame ahead of all large ones that have not begun to be written: the next frame boundary that
+    /// can be told. Gives the count of [`written`](Outbox::written) at which it is gone.
+    pub(super) fn push_ahead(&mut self, frame: &[u8]) -> u64 {
+        let waiting = self.large.iter().position(|large| large.after - large.header_len >= self.head);
+        let ahead_of = match waiting {
+            None => {
+                self.small.extend_from_slice(frame);
+                0
+            }
+            Some(index) => {
+                let at = self.large[index].after - self.large[index].header_len;
+                self.small.splice(at..at, frame.iter().copied());
+                let behind = self.small.len() - (at + frame.len());
+                let payloads = self.large.range_mut(index..).map(|large| {
+                    large.after += frame.len();
+                    large.payload.len()
+                });
+                behind + payloads.sum::<usize>()
+            }
+        };
+        self.queued += frame.len();
+        self.written + (self.queued - ahead_of) as u64
+    }
+
+    fn advance_front(&mut self, len: usize) -> usize {
+        match self.large.front_mut() {
+            Some(large) if large.after == self.head => {
+                let step = len.min(large.payload.len());
+                large.payload.advance(step);
+                if large.payload.is_empty() {
+                    self.large.pop_front();
+                }
+                step
+            }
+            front => {
+                let until = front.map_or(self.small.len(), |large| large.after);
+                let step = len.min(until - self.head);
+                self.head += step;
+                step
+            }
+        }
+    }
+
+    /// Forgets the small bytes that are written, when that is free or has become worth its while.
+    fn compact(&mut self) {
+        if self.queued == 0 {
+            self.small.clear();
+            self.head = 0;
+        } else if self.head >= COMPACT_FROM && self.head > self.small.len() / 2 {
+            self.small.drain(..self.head);
+            for large in &mut self.large {
+                large.after -= self.head;
+            }
+            self.head = 0;
+        }
+    }
+
+    /// The queued bytes as slices, in the order of the wire.
+    #[cfg(any(feature = "std", test))]
+    fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let mut from = self.head;
+        let with_payloads = self.large.iter().flat_map(move |large| {
+            let small = &self.small[from..large.after];
+            from = large.after;
+            [small, &large.payload[..]]
+        });
+        let last = self.large.back().map_or(self.head, |large| large.after);
+        with_payloads.chain(core::iter::once(&self.small[last..])).filter(|slice| !slice.is_empty())
+    }
+}
+
+/// Written bytes at the front of the small buffer are worth moving the rest from here on.
+const COMPACT_FROM: usize = 64 << 10;
+
+impl Buf for Outbox {
+    fn remaining(&self) -> usize {
+        self.queued
+    }
+
+    #[inline]
+    fn chunk(&self) -> &[u8] {
+        match self.large.front() {
+            None => &self.small[self.head..],
+            Some(large) if large.after == self.head => &large.payload,
+            Some(large) => &self.small[self.head..large.after],
+        }
+    }
+
+    /// Says that `len` bytes are written.
+    fn advance(&mut self, len: usize) {
+        debug_assert!(len <= self.queued);
+        let len = len.min(self.queued);
+        let mut left = len;
+        while left > 0 {
+            left -= self.advance_front(left);
+        }
+        self.queued -= len;
+        self.written += len as u64;
+        self.compact();
+    }
+
+    #[cfg(feature = "std")]
+    fn chunks_vectored<'a>(&'a self, target: &mut [std::io::IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        for (slot, slice) in target.iter_mut().zip(self.slices()) {
+            *slot = std::io::IoSlice::new(slice);
+            filled += 1;
+        }
+        filled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(outbox: &mut Outbox, step: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while outbox.has_remaining() {
+            let len = step.min(outbox.chunk().len());
+            bytes.extend_from_slice(&outbox.chunk()[..len]);
+            outbox.advance(len);
+        }
+        bytes
+    }
+
+    fn mixed() -> Outbox {
+        let mut outbox = Outbox::new();
+        outbox.push_small(|small| small.extend_from_slice(b"one"));
+        outbox.push_large(b"H2", Bytes::from_static(b"payload2"));
+        outbox.push_large(b"H3", Bytes::from_static(b"payload3"));
+        outbox.push_small(|small| small.extend_from_slice(b"four"));
+        outbox
+    }
+
+    #[test]
+    fn keeps_the_order_whatever_the_writes() {
+        for step in 1..30 {
+            assert_eq!(drain(&mut mixed(), step), b"oneH2payload2H3payload3four");
+        }
+        let joined: Vec<u8> = mixed().slices().collect::<Vec<_>>().concat();
+        assert_eq!(joined, b"oneH2payload2H3payload3four");
+    }
+
+    #[test]
+    fn control_frames_go_ahead_at_the_next_frame_boundary() {
+        for written in 0..27 {
+            let mut outbox = mixed();
+            let mut bytes = Vec::new();
+            while bytes.len() < written {
+                bytes.push(outbox.chunk()[0]);
+                outbox.advance(1);
+            }
+            let gone_at = outbox.push_ahead(b"PING");
+            bytes.extend(drain(&mut outbox, 5));
+            let expected: &[u8] = match written {
+                0..=3 => b"onePINGH2payload2H3payload3four",
+                4..=13 => b"oneH2payload2PINGH3payload3four",
+                _ => b"oneH2payload2H3payload3fourPING",
+            };
+            assert_eq!(bytes, expected, "after {written} bytes");
+            let end = expected.windows(4).position(|window| window == b"PING").unwrap() + 4;
+            assert_eq!(gone_at, end as u64);
+        }
+    }
+
+    #[test]
+    fn an_empty_outbox_gives_its_buffer_back() {
+        let mut outbox = mixed();
+        assert!(outbox.park().is_none());
+        drain(&mut outbox, 7);
+        assert!(outbox.park().is_some());
+        assert_eq!(outbox.small.capacity() + outbox.large.capacity(), 0);
+        assert_eq!(outbox.written(), 27);
+    }
+}

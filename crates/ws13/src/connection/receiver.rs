@@ -1,0 +1,333 @@
+//! The Receiver: bytes in the inbox become messages, control frames, or the fault that ends the connection.
+
+use super::inbox::{Inbox, Place};
+use crate::error::{Fault, LimitHit, Violation};
+use crate::frame::{Header, HeaderError, MaskKey, OpCode, Rsv};
+use crate::limits::Limits;
+use crate::mask;
+use crate::message::Kind;
+use crate::utf8::Validator;
+
+/// How data frames are given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Whole messages.
+    Whole,
+    /// Each part as it arrives.
+    Parts,
+}
+
+/// What the bytes were; where the payload stands, instead of the payload, so that nothing is borrowed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fact {
+    Message { kind: Kind, place: Place },
+    Part { kind: Kind, place: Place, first: bool, last: bool },
+    Ping(Place),
+    Pong(Place),
+    Close(Place),
+}
+
+/// The receiving half of a connection.
+#[derive(Debug)]
+pub(super) struct Receiver {
+    /// Whether frames must have a mask, must have none, or may do as they like (a quirk).
+    mask: MaskRule,
+    /// The data frame whose payload is not complete.
+    frame: Option<Frame>,
+    /// The message that is not complete.
+    message: Option<Unfinished>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MaskRule {
+    Required,
+    Forbidden,
+    Any,
+}
+
+#[derive(Debug)]
+struct Frame {
+    fin: bool,
+    mask: Option<MaskKey>,
+    /// Bytes of payload that are not consumed from the inbox.
+    remaining: u64,
+    /// How many of them, at the front of the inbox, are unmasked and validated already.
+    ready: usize,
+    /// Where in the masking key the byte after those falls; only its last two bits matter.
+    mask_offset: usize,
+}
+
+#[derive(Debug)]
+struct Unfinished {
+    kind: Kind,
+    /// Bytes in the frames whose headers have come.
+    len: u64,
+    frames: usize,
+    utf8: Validator,
+    /// A part was given out, so that the message can no longer be had as a whole.
+    parted: bool,
+}
+
+impl Receiver {
+    pub(super) fn new(mask: MaskRule) -> Self {
+        Receiver { mask, frame: None, message: None }
+    }
+
+    /// The next fact that the inbox holds, or `None` when more bytes are needed.
+    #[inline]
+    pub(super) fn next(
+        &mut self,
+        inbox: &mut Inbox,
+        mode: Mode,
+        limits: &Limits,
+    ) -> Result<Option<Fact>, Fault> {
+        inbox.release();
+        loop {
+            if self.frame.is_some() {
+                match self.payload(inbox, mode)? {
+                    Step::Fact(fact) => return Ok(Some(fact)),
+                    Step::NextFrame => continue,
+                    Step::NeedMore => return Ok(None),
+                }
+            }
+            let Some((header, header_len)) = self.header(inbox.bytes())? else { return Ok(None) };
+            let available = inbox.bytes().len() - header_len;
+            if header.opcode.is_control() {
+                if (available as u64) < header.payload_len {
+                    return Ok(None);
+                }
+                return Ok(Some(control(inbox, header, header_len)));
+            }
+            self.admit(&header, mode, limits)?;
+            let alone = header.fin && header.opcode != OpCode::Continuation && mode == Mode::Whole;
+            if alone && available as u64 >= header.payload_len {
+                return self.whole_frame(inbox, &header, header_len).map(Some);
+            }
+            self.begin(inbox, &header, header_len);
+        }
+    }
+
+    /// Decodes the header at the front. What this role in this state cannot accept is a fault at the first byte
+    /// that shows it.
+    #[inline]
+    fn header(&self, bytes: &[u8]) -> Result<Option<(Header, usize)>, Fault> {
+        let Some(&first) = bytes.first() else { return Ok(None) };
+        self.check_first_byte(first)?;
+        if let Some(&second) = bytes.get(1) {
+            self.check_mask_bit(second & 0x80 != 0)?;
+        }
+        Ok(Header::decode(bytes)?)
+    }
+
+    #[inline]
+    fn check_first_byte(&self, first: u8) -> Result<(), Fault> {
+        let opcode = OpCode::from_bits(first);
+        // "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_." (5.2)
+        if opcode.is_reserved() {
+            return Err(Violation::ReservedOpcode(opcode.bits()).into());
+        }
+        // "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values." (5.2)
+        if Rsv::from_bits(first) != Rsv::NONE {
+            return Err(Violation::ReservedBits.into());
+        }
+        match (opcode, &self.message) {
+            (OpCode::Continuation, None) => Err(Violation::UnexpectedContinuation.into()),
+            (OpCode::Text | OpCode::Binary, Some(_)) => Err(Violation::ExpectedContinuation.into()),
+            _ if opcode.is_control() && first & 0x80 == 0 => Err(HeaderError::FragmentedControl.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// "The server MUST close the connection upon receiving a frame that is not masked. A client MUST close a
+    /// connection if it detects a masked frame." (5.1)
+    #[inline]
+    fn check_mask_bit(&self, masked: bool) -> Result<(), Fault> {
+        match self.mask {
+            MaskRule::Required if !masked => Err(Violation::Unmasked.into()),
+            MaskRule::Forbidden if masked => Err(Violation::Masked.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Holds a data frame against the limits, before a byte of its payload is kept.
+    #[inline]
+    fn admit(&self, header: &Header, mode: Mode, limits: &Limits) -> Result<(), Fault> {
+        let (len, frames, parted) = match &self.message {
+            None => (0, 0, false),
+            Some(message) => (message.len, message.frames, message.parted),
+        };
+        if mode == Mode::Parts || parted {
+            return Ok(());
+        }
+        if header.payload_len > limits.frame() as u64 && limits.frame() < limits.max_message {
+            return Err(LimitHit::Frame { max: limits.frame() }.into());
+        }
+        if len + header.payload_len > limits.max_message as u64 {
+            return Err(LimitHit::Message { max: limits.max_message }.into());
+        }
+        if frames >= limits.fragments() {
+            return Err(LimitHit::Fragments { max: limits.fragments() }.into());
+        }
+        Ok(())
+    }
+
+    /// The common case: a message in one frame that is all here.
+    #[inline]
+    fn whole_frame(&self, inbox: &mut Inbox, header: &Header, header_len: usize) -> Result<Fact, Fault> {
+        let len = header.payload_len as usize;
+        let payload = &mut inbox.bytes_mut()[header_len..header_len + len];
+        if let Some(key) = header.mask {
+            mask::apply(key, 0, payload);
+        }
+        let kind = if header.opcode == OpCode::Text { Kind::Text } else { Kind::Binary };
+        if kind == Kind::Text && simdutf8::basic::from_utf8(payload).is_err() {
+            return Err(Violation::Utf8.into());
+        }
+        inbox.lend(header_len + len);
+        Ok(Fact::Message { kind, place: Place::Front { offset: header_len, len } })
+    }
+
+    /// Takes a data frame's header off the inbox; its payload follows.
+    fn begin(&mut self, inbox: &mut Inbox, header: &Header, header_len: usize) {
+        inbox.consume(header_len);
+        let message = self.message.get_or_insert_with(|| Unfinished {
+            kind: if header.opcode == OpCode::Text { Kind::Text } else { Kind::Binary },
+            len: 0,
+            frames: 0,
+            utf8: Validator::new(),
+            parted: false,
+        });
+        message.len += header.payload_len;
+        message.frames += 1;
+        self.frame = Some(Frame {
+            fin: header.fin,
+            mask: header.mask,
+            remaining: header.payload_len,
+            ready: 0,
+            mask_offset: 0,
+        });
+    }
+
+    /// Handles what has arrived of the unfinished frame's payload.
+    fn payload(&mut self, inbox: &mut Inbox, mode: Mode) -> Result<Step, Fault> {
+        let (Some(frame), Some(message)) = (&mut self.frame, &mut self.message) else {
+            return Ok(Step::NextFrame);
+        };
+        if mode == Mode::Parts && inbox.has_assembled() {
+            // Joined before the caller asked for parts.
+            inbox.lend_assembled();
+            return Ok(message.part(Place::Assembled, false));
+        }
+        frame.unmask_and_validate(message, inbox)?;
+        let complete = frame.ready as u64 == frame.remaining;
+        let last = complete && frame.fin;
+        if last && !message.utf8.is_complete() {
+            return Err(Violation::Utf8.into());
+        }
+        let step = match mode {
+            Mode::Parts => frame.part(message, inbox, last),
+            Mode::Whole if message.parted => frame.discard(inbox),
+            Mode::Whole if frame.fin && message.frames == 1 => frame.in_place(message, inbox, complete),
+            Mode::Whole => frame.join(message, inbox, last),
+        };
+        if complete {
+            self.frame = None;
+        }
+        if last {
+            self.message = None;
+        }
+        Ok(if complete && matches!(step, Step::NeedMore) { Step::NextFrame } else { step })
+    }
+}
+
+/// What came of looking at a payload.
+enum Step {
+    Fact(Fact),
+    NextFrame,
+    NeedMore,
+}
+
+impl Frame {
+    /// Unmasks and validates what is new, so that an impossible byte is seen before its frame is complete.
+    fn unmask_and_validate(&mut self, message: &mut Unfinished, inbox: &mut Inbox) -> Result<(), Fault> {
+        let bytes = inbox.bytes_mut();
+        let available =
+            usize::try_from(self.remaining).map_or(bytes.len(), |remaining| remaining.min(bytes.len()));
+        let fresh = &mut bytes[self.ready..available];
+        if let Some(key) = self.mask {
+            mask::apply(key, self.mask_offset, fresh);
+        }
+        if message.kind == Kind::Text {
+            message.utf8.feed(fresh).map_err(|_| Violation::Utf8)?;
+        }
+        self.mask_offset = (self.mask_offset + fresh.len()) % 4;
+        self.ready = available;
+        Ok(())
+    }
+
+    /// The payload of a message's only frame: it stays in the inbox until it is complete.
+    fn in_place(&mut self, message: &Unfinished, inbox: &mut Inbox, complete: bool) -> Step {
+        if !complete {
+            inbox.expect(usize::try_from(self.remaining).unwrap_or(usize::MAX));
+            return Step::NeedMore;
+        }
+        inbox.expect(0);
+        inbox.lend(self.ready);
+        Step::Fact(Fact::Message { kind: message.kind, place: Place::Front { offset: 0, len: self.ready } })
+    }
+
+    /// The payload of a fragment: joined to those before it as it arrives.
+    fn join(&mut self, message: &Unfinished, inbox: &mut Inbox, last: bool) -> Step {
+        inbox.assemble(self.take_ready());
+        if !last {
+            return Step::NeedMore;
+        }
+        inbox.lend_assembled();
+        Step::Fact(Fact::Message { kind: message.kind, place: Place::Assembled })
+    }
+
+    /// A part as it arrives.
+    fn part(&mut self, message: &mut Unfinished, inbox: &mut Inbox, last: bool) -> Step {
+        inbox.expect(0);
+        let len = self.take_ready();
+        if len == 0 && !last {
+            return Step::NeedMore;
+        }
+        inbox.lend(len);
+        message.part(Place::Front { offset: 0, len }, last)
+    }
+
+    /// The rest of a message whose reader was dropped.
+    fn discard(&mut self, inbox: &mut Inbox) -> Step {
+        inbox.expect(0);
+        inbox.consume(self.take_ready());
+        Step::NeedMore
+    }
+
+    fn take_ready(&mut self) -> usize {
+        self.remaining -= self.ready as u64;
+        core::mem::take(&mut self.ready)
+    }
+}
+
+impl Unfinished {
+    fn part(&mut self, place: Place, last: bool) -> Step {
+        let first = !core::mem::replace(&mut self.parted, true);
+        Step::Fact(Fact::Part { kind: self.kind, place, first, last })
+    }
+}
+
+/// A control frame that is all here; its header has been checked.
+fn control(inbox: &mut Inbox, header: Header, header_len: usize) -> Fact {
+    let len = header.payload_len as usize;
+    if let Some(key) = header.mask {
+        mask::apply(key, 0, &mut inbox.bytes_mut()[header_len..header_len + len]);
+    }
+    inbox.lend(header_len + len);
+    let place = Place::Front { offset: header_len, len };
+    match header.opcode {
+        OpCode::Ping => Fact::Ping(place),
+        OpCode::Pong => Fact::Pong(place),
+        _ => Fact::Close(place),
+    }
+}

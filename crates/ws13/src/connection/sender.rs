@@ -1,0 +1,261 @@
+//! The Sender: messages and control frames become frames in the outbox.
+
+use super::Role;
+use super::inbox::SHARE_FROM;
+use super::outbox::Outbox;
+use crate::error::Misuse;
+use crate::frame::{Header, MAX_CONTROL_PAYLOAD, MaskKey, OpCode, Rsv};
+use crate::limits::Config;
+use crate::mask;
+use crate::message::{Kind, Outgoing, Payload};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// Where a client's masking keys come from.
+///
+/// "The masking key needs to be unpredictable; thus, the masking key MUST be derived from a strong source of entropy"
+/// (RFC 6455 section 5.3): a plain pseudo-random generator is not enough.
+pub trait MaskKeys: Send {
+    /// A fresh key; called once for each frame.
+    fn next_key(&mut self) -> MaskKey;
+}
+
+/// The sending half of a connection.
+pub(super) struct Sender {
+    /// The source of masking keys: a client has one, a server has none.
+    keys: Option<Box<dyn MaskKeys>>,
+    /// A Close frame was queued; nothing may follow it.
+    closed: bool,
+    /// The message that is being written in parts, and whether its first frame is out.
+    partial: Option<(Kind, bool)>,
+    /// The Pong that is owed while an earlier one is not written yet.
+    owed_pong: Option<Vec<u8>>,
+    /// The count of written bytes at which the queued Pong is gone.
+    pong_gone_at: u64,
+}
+
+impl Sender {
+    pub(super) fn new(keys: Option<Box<dyn MaskKeys>>) -> Self {
+        Sender { keys, closed: false, partial: None, owed_pong: None, pong_gone_at: 0 }
+    }
+
+    pub(super) fn role(&self) -> Role {
+        if self.keys.is_some() { Role::Client } else { Role::Server }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Whether a Pong waits for an earlier one to be written.
+    pub(super) fn owes_pong(&self) -> bool {
+        self.owed_pong.is_some()
+    }
+
+    /// Queues a whole message.
+    #[inline]
+    pub(super) fn message(
+        &mut self,
+        message: Outgoing<'_>,
+        outbox: &mut Outbox,
+        config: &Config,
+    ) -> Result<(), Misuse> {
+        self.check_open(outbox, config)?;
+        if self.partial.is_some() {
+            return Err(Misuse::MessageUnfinished);
+        }
+        let Outgoing { kind, payload } = message;
+        let len = payload.as_slice().len();
+        match config.fragment_size {
+            Some(size) if len > size.max(1) => self.fragments(kind, shared(payload), size.max(1), outbox),
+            _ => self.frame(true, kind.opcode(), payload, len, outbox),
+        }
+        Ok(())
+    }
+
+    /// Begins a message that is written in parts.
+    pub(super) fn begin(&mut self, kind: Kind) -> Result<(), Misuse> {
+        if self.closed {
+            return Err(Misuse::Closed);
+        }
+        if self.partial.is_some() {
+            return Err(Misuse::MessageUnfinished);
+        }
+        self.partial = Some((kind, false));
+        Ok(())
+    }
+
+    /// Queues a part of the message that was begun, as one frame.
+    pub(super) fn part(
+        &mut self,
+        payload: &[u8],
+        last: bool,
+        outbox: &mut Outbox,
+        config: &Config,
+    ) -> Result<(), Misuse> {
+        self.check_open(outbox, config)?;
+        let (kind, begun) = self.partial.ok_or(Misuse::NoMessageBegun)?;
+        let opcode = if begun { OpCode::Continuation } else { kind.opcode() };
+        self.partial = (!last).then_some((kind, true));
+        self.frame(last, opcode, Payload::Slice(payload), payload.len(), outbox);
+        Ok(())
+    }
+
+    /// Queues a Ping or an unsolicited Pong.
+    pub(super) fn control(
+        &mut self,
+        opcode: OpCode,
+        payload: &[u8],
+        outbox: &mut Outbox,
+    ) -> Result<(), Misuse> {
+        if self.closed {
+            return Err(Misuse::Closed);
+        }
+        if payload.len() > MAX_CONTROL_PAYLOAD {
+            return Err(Misuse::ControlPayload { len: payload.len() });
+        }
+        self.control_ahead(opcode, payload, outbox);
+        Ok(())
+    }
+
+    /// Answers a Ping: "an endpoint MUST send a Pong frame in response", and "MAY elect to send a Pong frame for only
+    /// the most recently processed Ping frame" (5.5.2, 5.5.3). At most one is queued, and one owed.
+    pub(super) fn pong(&mut self, payload: &[u8], outbox: &mut Outbox) {
+        if self.closed {
+            return;
+        }
+        if outbox.written() < self.pong_gone_at {
+            self.owed_pong = Some(payload.into());
+        } else {
+            self.pong_gone_at = self.control_ahead(OpCode::Pong, payload, outbox);
+        }
+    }
+
+    /// Queues the owed Pong when the earlier one is written.
+    pub(super) fn settle_pong(&mut self, outbox: &mut Outbox) {
+        if outbox.written() >= self.pong_gone_at {
+            if let Some(payload) = self.owed_pong.take() {
+                self.pong(&payload, outbox);
+            }
+        }
+    }
+
+    /// Queues the Close frame, the last frame there is.
+    pub(super) fn close(&mut self, payload: &[u8], outbox: &mut Outbox) {
+        if self.closed {
+            return;
+        }
+        self.closed = true;
+        self.owed_pong = None;
+        self.frame(true, OpCode::Close, Payload::Slice(payload), payload.len(), outbox);
+    }
+
+    fn check_open(&self, outbox: &Outbox, config: &Config) -> Result<(), Misuse> {
+        if self.closed {
+            return Err(Misuse::Closed);
+        }
+        if outbox.queued() >= config.limits.queue_cap {
+            return Err(Misuse::QueueFull);
+        }
+        Ok(())
+    }
+
+    fn fragments(&mut self, kind: Kind, mut payload: Bytes, size: usize, outbox: &mut Outbox) {
+        let mut opcode = kind.opcode();
+        while !payload.is_empty() {
+            let piece = payload.split_to(size.min(payload.len()));
+            let len = piece.len();
+            self.frame(payload.is_empty(), opcode, Payload::Shared(piece), len, outbox);
+            opcode = OpCode::Continuation;
+        }
+    }
+
+    #[inline]
+    fn frame(&mut self, fin: bool, opcode: OpCode, payload: Payload<'_>, len: usize, outbox: &mut Outbox) {
+        let mask = self.next_key();
+        let header = Header { fin, rsv: Rsv::NONE, opcode, mask, payload_len: len as u64 }.encode();
+        if len >= SHARE_FROM {
+            let payload = match mask {
+                None => shared(payload),
+                Some(key) => masked(payload, key),
+            };
+            return outbox.push_large(&header, payload);
+        }
+        let payload = payload.as_slice();
+        outbox.push_small(|small| {
+            small.reserve(header.len() + len);
+            small.extend_from_slice(&header);
+            match mask {
+                None => small.extend_from_slice(payload),
+                Some(key) => mask::extend(small, key, 0, payload),
+            }
+        });
+    }
+
+    fn control_ahead(&mut self, opcode: OpCode, payload: &[u8], outbox: &mut Outbox) -> u64 {
+        let mask = self.next_key();
+        let header = Header { fin: true, rsv: Rsv::NONE, opcode, mask, payload_len: payload.len() as u64 };
+        let mut frame = [0; Header::MAX_LEN + MAX_CONTROL_PAYLOAD];
+        let header = header.encode();
+        let len = header.len() + payload.len();
+        frame[..header.len()].copy_from_slice(&header);
+        frame[header.len()..len].copy_from_slice(payload);
+        if let Some(key) = mask {
+            mask::apply(key, 0, &mut frame[header.len()..len]);
+        }
+        outbox.push_ahead(&frame[..len])
+    }
+
+    /// "A client MUST mask all frames that it sends to the server. A server MUST NOT mask any frames" (5.1).
+    #[inline]
+    fn next_key(&mut self) -> Option<MaskKey> {
+        self.keys.as_mut().map(|keys| keys.next_key())
+    }
+}
+
+impl Kind {
+    fn opcode(self) -> OpCode {
+        match self {
+            Kind::Text => OpCode::Text,
+            Kind::Binary => OpCode::Binary,
+        }
+    }
+}
+
+/// The payload as counted bytes: without a copy where it can be.
+fn shared(payload: Payload<'_>) -> Bytes {
+    match payload {
+        Payload::Slice(slice) => Bytes::copy_from_slice(slice),
+        Payload::Shared(bytes) => bytes,
+        Payload::Lent(message) => message.into_bytes(),
+    }
+}
+
+/// The payload masked: in place where nobody else holds it, else copied and masked in one go.
+fn masked(payload: Payload<'_>, key: MaskKey) -> Bytes {
+    let copied = |slice: &[u8]| {
+        let mut bytes = Vec::new();
+        mask::extend(&mut bytes, key, 0, slice);
+        Bytes::from(bytes)
+    };
+    match payload {
+        Payload::Slice(slice) => copied(slice),
+        payload => match shared(payload).try_into_mut() {
+            Ok(mut bytes) => {
+                mask::apply(key, 0, &mut bytes);
+                bytes.freeze()
+            }
+            Err(bytes) => copied(&bytes),
+        },
+    }
+}
+
+impl core::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Sender")
+            .field("role", &self.role())
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
+}
