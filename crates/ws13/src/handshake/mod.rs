@@ -1,0 +1,65 @@
+//! The opening handshake (RFC 6455, sections 1.3, 4, 9.1 and 11.3): how an HTTP request becomes a WebSocket.
+//!
+//! Pure: bytes and decisions, no socket, no clock. What is asked and answered ([`Request`],
+//! [`server::Accept`],
+//! [`Reject`], [`client::Response`]) does not depend on the HTTP version; [`http1`] is the codec for HTTP/1.1
+//! text.
+//!
+//! - [`server`]: read a request, decide about it, accept or refuse it.
+//! - [`client`]: send a request, judge the answer.
+//! - [`OriginPolicy`]: which web pages may connect.
+//! - [`Url`], [`Authority`], [`Origin`], [`Key`], [`Subprotocol`]: texts that were checked once.
+//!
+//! Both sides, through memory:
+//!
+//! ```
+//! use ws13::handshake::{client, server};
+//!
+//! let request = client::Request::new(&"ws://localhost:12345/chat".parse()?);
+//! let (mut upgrade, bytes) = client::Upgrade::start(request)?;
+//!
+//! let mut reading = server::ReadRequest::new(server::Options::default());
+//! let Ok(Some((server::Received::Upgrade(asked), _))) = reading.receive(&bytes) else {
+//!     return Err("not a handshake".into());
+//! };
+//! let accepted = asked.accept(server::Accept::new())?;
+//!
+//! assert!(upgrade.receive(&accepted.response)?.is_some());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod authority;
+pub mod client;
+mod error;
+mod extensions;
+mod fields;
+mod head;
+pub mod http1;
+mod key;
+mod origin;
+mod reply;
+mod request;
+pub mod server;
+mod subprotocol;
+mod url;
+
+pub use authority::{Authority, InvalidAuthority};
+pub use client::{ClientError, Response};
+pub use error::Invalid;
+pub use head::{HeadError, HeadLimits};
+pub use key::Key;
+pub use origin::{AllowedOrigins, InvalidOrigin, Origin, OriginPolicy};
+pub use reply::{Reject, Reply};
+pub use request::Request;
+pub use subprotocol::{InvalidSubprotocol, Subprotocol};
+pub use url::{InvalidUrl, Url, User};
+
+/// What both sides agreed on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Agreed {
+    /// The subprotocol in use, if any.
+    pub subprotocol: Option<Subprotocol>,
+    /// The value of `Sec-WebSocket-Extensions` in the 101 response, its lines joined by commas; it names only
+    /// extensions that were offered. Their parameters are not judged here.
+    pub extensions: Option<String>,
+}
