@@ -222,3 +222,61 @@ impl From<CloseError> for Fault {
         Fault::Violation(Violation::Close(error))
     }
 }
+
+/// What an operation on a socket ends with, when it does not succeed.
+#[cfg(feature = "std")]
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The peer did what it must not, and was told so; the connection is closed.
+    Fault(Fault),
+    /// The connection was lost without a closing handshake.
+    Lost(Lost),
+    /// Reading or writing failed.
+    Io(std::io::Error),
+    /// The caller asked for what cannot be; the connection goes on.
+    Misuse(Misuse),
+    /// A message is no JSON of the type asked for, or a value cannot be written as JSON; the connection goes on.
+    #[cfg(feature = "json")]
+    Json(serde_json::Error),
+}
+
+#[cfg(feature = "std")]
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Fault(fault) => fault.fmt(f),
+            Error::Lost(lost) => write!(f, "the connection was lost: {lost}"),
+            Error::Io(error) => write!(f, "the connection was lost: {error}"),
+            Error::Misuse(misuse) => misuse.fmt(f),
+            #[cfg(feature = "json")]
+            Error::Json(error) => write!(f, "JSON: {error}"),
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Io(error) => Some(error),
+            #[cfg(feature = "json")]
+            Error::Json(error) => Some(error),
+            Error::Fault(_) | Error::Lost(_) | Error::Misuse(_) => None,
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl From<Misuse> for Error {
+    fn from(misuse: Misuse) -> Self {
+        Error::Misuse(misuse)
+    }
+}
+
+#[cfg(feature = "json")]
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        Error::Json(error)
+    }
+}

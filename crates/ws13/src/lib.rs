@@ -10,19 +10,32 @@ pub mod connection;
 mod entropy;
 mod error;
 pub mod frame;
+#[cfg(feature = "std")]
+pub mod handshake;
 mod limits;
 pub mod mask;
 mod message;
+#[cfg(feature = "tokio")]
+mod pool;
 mod text;
 mod time;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 pub mod utf8;
 
+#[cfg(feature = "tokio")]
+pub use self::tokio::{
+    AcceptError, Acceptor, Asked, Client, ConnectError, Lent, LocalAddr, MessageReader, MessageWriter,
+    Opening, Peer, Plain, Receiver, Sender, Server, Stream, WebSocket, connect,
+};
 pub use close::{CloseCode, CloseFrame};
 pub use connection::{
     CloseCause, Closed, Connection, Event, Inbox, MaskKeys, MessageRef, Outbox, PartRef, Role,
 };
 #[cfg(feature = "std")]
 pub use entropy::OsMaskKeys;
+#[cfg(feature = "std")]
+pub use error::Error;
 pub use error::{Fault, LimitHit, Lost, Misuse, Violation};
 pub use limits::{Config, Keepalive, Limits, Quirks};
 pub use message::{Kind, Message, Outgoing};

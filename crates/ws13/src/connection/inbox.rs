@@ -1,5 +1,6 @@
 //! The Inbox: bytes that have arrived and are not handled yet, in one buffer that is lent for the time of use.
 
+use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 
 /// The size of a buffer to read into, in bytes.
@@ -22,6 +23,8 @@ const LEAST_ROOM: usize = 4 << 10;
 pub struct Inbox {
     /// `buf[start..]` is not handled yet.
     buf: BytesMut,
+    /// The buffer was leased, also where a part of it has been shared since.
+    leased: bool,
     start: usize,
     /// Bytes from `start` on that the last event has lent out.
     lent: usize,
@@ -42,6 +45,11 @@ impl Inbox {
     /// Puts bytes into the inbox, by copy: for those who have them in a buffer of their own.
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
         self.reset_if_empty();
+        if self.buf.capacity() - self.buf.len() < bytes.len() {
+            // What is handled must not be carried along.
+            bytes::Buf::advance(&mut self.buf, self.start);
+            self.start = 0;
+        }
         self.buf.extend_from_slice(bytes);
         self.received += bytes.len() as u64;
     }
@@ -72,6 +80,7 @@ impl Inbox {
         if unread == 0 {
             if self.buf.capacity() < LEASE && !self.buf.try_reclaim(LEASE) {
                 self.buf = lease();
+                self.leased = true;
             }
             return &mut self.buf;
         }
@@ -89,26 +98,29 @@ impl Inbox {
         self.received += len as u64;
     }
 
-    /// Before waiting for more: gives the lease back, empty, where it is not needed for an unfinished frame.
+    /// Before waiting for more: gives the lease back where it is not needed for an unfinished frame. A part of it may
+    /// be shared still: `BytesMut::try_reclaim` tells.
     pub fn park(&mut self) -> Option<BytesMut> {
         self.release();
         if self.assembled.is_empty() {
             self.assembled = BytesMut::new();
         }
         let unread = self.bytes();
-        if unread.len() > PARK_UP_TO || self.buf.capacity() < LEASE {
+        if unread.len() > PARK_UP_TO || !(self.leased || unread.is_empty()) {
             return None;
         }
         let rest = if unread.is_empty() { BytesMut::new() } else { BytesMut::from(unread) };
         self.start = 0;
-        Some(core::mem::replace(&mut self.buf, rest))
+        let mut lease = core::mem::replace(&mut self.buf, rest);
+        lease.clear();
+        core::mem::take(&mut self.leased).then_some(lease)
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         self.buf = BytesMut::new();
         self.assembled = BytesMut::new();
-        (self.start, self.lent, self.expected, self.assembled_lent) = (0, 0, 0, false);
+        (self.start, self.lent, self.expected, self.assembled_lent, self.leased) = (0, 0, 0, false, false);
     }
 
     /// The bytes that are not handled yet, to unmask them in place.
@@ -194,9 +206,13 @@ impl Inbox {
             let mut fresh = lease();
             fresh.extend_from_slice(self.bytes());
             self.buf = fresh;
+            self.leased = true;
         } else {
             bytes::Buf::advance(&mut self.buf, self.start);
-            self.buf.reserve(wanted);
+            // `BytesMut::reserve` would double the buffer, and a frame would cost up to twice its length.
+            let mut grown = Vec::from(core::mem::take(&mut self.buf));
+            grown.reserve_exact(wanted);
+            self.buf = BytesMut::from(Bytes::from(grown));
         }
         self.start = 0;
     }

@@ -168,6 +168,9 @@ impl Connection {
     /// parts, [`Misuse::QueueFull`] where the queue is over its cap. Nothing is queued then.
     #[inline]
     pub fn send<'a>(&mut self, message: impl Into<Outgoing<'a>>, outbox: &mut Outbox) -> Result<(), Misuse> {
+        if self.transport == Transport::Gone {
+            return Err(Misuse::Closed);
+        }
         self.sender.message(message.into(), outbox, &self.config)
     }
 
@@ -264,9 +267,11 @@ impl Connection {
         if self.transport == Transport::Gone { None } else { self.keepalive.deadline() }
     }
 
-    /// Time has come to `now`: queues a Ping that is due, ends what took too long.
-    pub fn tick(&mut self, now: Timestamp, inbox: &Inbox, outbox: &mut Outbox) {
-        match self.keepalive.tick(now, self.sender.is_closed(), inbox, outbox, &self.config) {
+    /// Time has come to `now`: queues a Ping that is due, ends what took too long. Says whether anything was due, so
+    /// that there is something to write or an event.
+    pub fn tick(&mut self, now: Timestamp, inbox: &Inbox, outbox: &mut Outbox) -> bool {
+        let due = self.keepalive.tick(now, self.sender.is_closed(), inbox, outbox, &self.config);
+        match due {
             Due::Nothing => {}
             Due::Ping(payload) => {
                 // It cannot be refused: the sender is open, and the payload is short.
@@ -274,6 +279,7 @@ impl Connection {
             }
             Due::Lost(lost) => self.lose(lost, outbox),
         }
+        due != Due::Nothing
     }
 
     /// The round-trip time of the latest Ping that was answered.
@@ -312,6 +318,28 @@ impl Connection {
             inbox.clear();
         }
         self.end()
+    }
+
+    /// As [`receive`](Connection::receive), with the means to answer while the event is lent.
+    #[inline]
+    pub fn receive_with_output<'a>(
+        &'a mut self,
+        inbox: &'a mut Inbox,
+        outbox: &'a mut Outbox,
+    ) -> Option<(Event<'a>, Output<'a>)> {
+        let fact = self.next_fact(inbox, outbox, Mode::Whole)?;
+        Some(self.event_and_output(fact, inbox, outbox))
+    }
+
+    #[inline]
+    pub(crate) fn event_and_output<'a>(
+        &'a mut self,
+        fact: FactOrEnd,
+        inbox: &'a mut Inbox,
+        outbox: &'a mut Outbox,
+    ) -> (Event<'a>, Output<'a>) {
+        let event = self.event(fact, inbox);
+        (event, Output { sender: &mut self.sender, outbox, config: &self.config })
     }
 
     /// The fact with its payload, borrowed.
@@ -385,6 +413,30 @@ impl Connection {
         }
         self.reported = true;
         Some(FactOrEnd::End)
+    }
+}
+
+/// Sends replies while an event is lent: queues them, and never waits.
+#[derive(Debug)]
+pub struct Output<'a> {
+    sender: &'a mut Sender,
+    outbox: &'a mut Outbox,
+    config: &'a Config,
+}
+
+impl Output<'_> {
+    /// Queues a message; a large lent one goes out from where it stands, without a copy.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    #[inline]
+    pub fn send<'m>(&mut self, message: impl Into<Outgoing<'m>>) -> Result<(), Misuse> {
+        self.sender.message(message.into(), self.outbox, self.config)
+    }
+
+    /// Bytes that are queued.
+    pub fn queued(&self) -> usize {
+        self.outbox.queued()
     }
 }
 

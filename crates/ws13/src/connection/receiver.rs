@@ -84,6 +84,7 @@ impl Receiver {
         inbox.release();
         loop {
             if self.frame.is_some() {
+                self.check_switch(mode, limits)?;
                 match self.payload(inbox, mode)? {
                     Step::Fact(fact) => return Ok(Some(fact)),
                     Step::NextFrame => continue,
@@ -162,13 +163,19 @@ impl Receiver {
         if header.payload_len > limits.frame() as u64 && limits.frame() < limits.max_message {
             return Err(LimitHit::Frame { max: limits.frame() }.into());
         }
-        if len + header.payload_len > limits.max_message as u64 {
-            return Err(LimitHit::Message { max: limits.max_message }.into());
+        check_message(len + header.payload_len, frames + 1, limits)
+    }
+
+    /// A message that began while parts were asked for was not held against the limits; it is when it is to be had
+    /// as a whole.
+    #[inline]
+    fn check_switch(&self, mode: Mode, limits: &Limits) -> Result<(), Fault> {
+        match &self.message {
+            Some(message) if mode == Mode::Whole && !message.parted => {
+                check_message(message.len, message.frames, limits)
+            }
+            _ => Ok(()),
         }
-        if frames >= limits.fragments() {
-            return Err(LimitHit::Fragments { max: limits.fragments() }.into());
-        }
-        Ok(())
     }
 
     /// The common case: a message in one frame that is all here.
@@ -238,6 +245,17 @@ impl Receiver {
         }
         Ok(if complete && matches!(step, Step::NeedMore) { Step::NextFrame } else { step })
     }
+}
+
+#[inline]
+fn check_message(len: u64, frames: usize, limits: &Limits) -> Result<(), Fault> {
+    if len > limits.max_message as u64 {
+        return Err(LimitHit::Message { max: limits.max_message }.into());
+    }
+    if frames > limits.fragments() {
+        return Err(LimitHit::Fragments { max: limits.fragments() }.into());
+    }
+    Ok(())
 }
 
 /// What came of looking at a payload.

@@ -128,6 +128,8 @@ impl Sender {
         if outbox.written() < self.pong_gone_at {
             self.owed_pong = Some(payload.into());
         } else {
+            // This Ping is the newest; what was owed for an older one must not follow it.
+            self.owed_pong = None;
             self.pong_gone_at = self.control_ahead(OpCode::Pong, payload, outbox);
         }
     }

@@ -1,0 +1,146 @@
+//! TCP and Unix sockets: the streams that `Client`, `Server` and `Peer` work on.
+
+use socket2::SockRef;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
+
+/// A TCP or Unix stream.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Stream {
+    /// Over TCP, with TCP_NODELAY and keepalive on.
+    Tcp(TcpStream),
+    /// Over a Unix socket.
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// A TCP stream as this crate sets it up: small messages go out at once, and a dead peer is noticed some day.
+    pub(super) fn tcp(stream: TcpStream) -> Stream {
+        // Without them it works all the same.
+        let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream).set_keepalive(true);
+        Stream::Tcp(stream)
+    }
+
+    /// The address of the peer, where it has one.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Stream::Tcp(stream) => stream.peer_addr().ok(),
+            #[cfg(unix)]
+            Stream::Unix(_) => None,
+        }
+    }
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LocalAddr {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    #[cfg(unix)]
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for LocalAddr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LocalAddr::Tcp(address) => address.fmt(f),
+            #[cfg(unix)]
+            LocalAddr::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+impl Listener {
+    pub(super) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+        match self {
+            Listener::Tcp(listener) => {
+                listener.poll_accept(cx).map(|accepted| accepted.map(|(stream, _)| Stream::tcp(stream)))
+            }
+            #[cfg(unix)]
+            Listener::Unix(listener) => {
+                listener.poll_accept(cx).map(|accepted| accepted.map(|(stream, _)| Stream::Unix(stream)))
+            }
+        }
+    }
+
+    pub(super) fn local_addr(&self) -> io::Result<LocalAddr> {
+        match self {
+            Listener::Tcp(listener) => listener.local_addr().map(LocalAddr::Tcp),
+            #[cfg(unix)]
+            Listener::Unix(listener) => {
+                let address = listener.local_addr()?;
+                Ok(LocalAddr::Unix(address.as_pathname().map(Path::to_owned).unwrap_or_default()))
+            }
+        }
+    }
+}
+
+macro_rules! delegate {
+    ($stream:expr, $inner:ident => $call:expr) => {
+        match $stream {
+            Stream::Tcp($inner) => $call,
+            #[cfg(unix)]
+            Stream::Unix($inner) => $call,
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        target: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        delegate!(self.get_mut(), stream => Pin::new(stream).poll_read(cx, target))
+    }
+}
+
+impl AsyncWrite for Stream {
+    #[inline]
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        delegate!(self.get_mut(), stream => Pin::new(stream).poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        delegate!(self.get_mut(), stream => Pin::new(stream).poll_write_vectored(cx, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        delegate!(self, stream => stream.is_write_vectored())
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self.get_mut(), stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}

@@ -1,0 +1,198 @@
+//! Messages in parts: written as fragments, and read as they arrive.
+
+use super::websocket::WebSocket;
+use crate::connection::{Event, FactOrEnd, Mode};
+use crate::error::Error;
+use crate::message::Kind;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Writes one message in parts; see [`WebSocket::writer`].
+///
+/// Small parts are collected into frames of 16 KiB, or of [`Config::fragment_size`](crate::Config::fragment_size).
+/// Dropped before [`finish`](MessageWriter::finish), it leaves its message unfinished: nothing but a close can follow.
+#[derive(Debug)]
+pub struct MessageWriter<'a, S> {
+    socket: &'a mut WebSocket<S>,
+    /// The kind, until the first frame is queued.
+    begin: Option<Kind>,
+    buffer: Vec<u8>,
+    frame_size: usize,
+}
+
+/// Bytes in a frame of a message that is written in parts.
+const FRAME_SIZE: usize = 16 << 10;
+
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> MessageWriter<'a, S> {
+    pub(super) fn new(socket: &'a mut WebSocket<S>, kind: Kind) -> Self {
+        let fragment_size = socket.handle.access().connection.config().fragment_size;
+        let frame_size = fragment_size.unwrap_or(FRAME_SIZE).max(1);
+        MessageWriter { socket, begin: Some(kind), buffer: Vec::new(), frame_size }
+    }
+
+    /// Writes a part. Parts of a text may end anywhere; the message as a whole must be UTF-8.
+    ///
+    /// # Errors
+    /// As [`WebSocket::send`].
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: a dropped future may have queued a beginning of `part`.
+    pub async fn write(&mut self, mut part: &[u8]) -> Result<(), Error> {
+        while self.buffer.len() + part.len() >= self.frame_size {
+            let (head, rest) = part.split_at(self.frame_size - self.buffer.len());
+            self.buffer.extend_from_slice(head);
+            part = rest;
+            self.send_frame(false).await?;
+        }
+        self.buffer.extend_from_slice(part);
+        Ok(())
+    }
+
+    /// Sends what was written so far, as a frame.
+    ///
+    /// # Errors
+    /// As [`WebSocket::send`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        if self.buffer.is_empty() { Ok(()) } else { self.send_frame(false).await }
+    }
+
+    /// Ends the message.
+    ///
+    /// # Errors
+    /// As [`WebSocket::send`].
+    ///
+    /// # Cancel safety
+    /// The end of the message is queued by the first poll, and is not lost.
+    pub async fn finish(mut self) -> Result<(), Error> {
+        self.send_frame(true).await
+    }
+
+    async fn send_frame(&mut self, last: bool) -> Result<(), Error> {
+        self.socket.handle.access().send_part(self.begin, &self.buffer, last)?;
+        self.begin = None;
+        self.buffer.clear();
+        self.socket.flush().await
+    }
+}
+
+/// Reads one message in parts as they arrive; see [`WebSocket::reader`]. Also an `AsyncRead`.
+#[derive(Debug)]
+pub struct MessageReader<'a, S> {
+    socket: &'a mut WebSocket<S>,
+    kind: Kind,
+    /// The part that is lent, and how much of it has been read.
+    part: FactOrEnd,
+    read: usize,
+    last: bool,
+}
+
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> MessageReader<'a, S> {
+    pub(super) async fn begin(socket: &'a mut WebSocket<S>) -> Result<Option<Self>, Error> {
+        let begun = poll_fn(|cx| poll_part(socket, cx, true)).await?;
+        Ok(begun.map(|(kind, part, last)| MessageReader { socket, kind, part, read: 0, last }))
+    }
+
+    /// Whether the message is text or binary. Parts of a text may end in the middle of a character; that the whole
+    /// is UTF-8 is checked as it arrives.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Reads some bytes into `target`; 0 at the end of the message.
+    ///
+    /// # Errors
+    /// As [`WebSocket::receive`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn read(&mut self, target: &mut [u8]) -> Result<usize, Error> {
+        poll_fn(|cx| self.poll_part_read(cx, target)).await
+    }
+
+    /// Reads the rest of the message, up to `max` bytes of it; says whether that was all.
+    ///
+    /// # Errors
+    /// As [`WebSocket::receive`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: what was read stands in `target`.
+    pub async fn read_to_end(&mut self, target: &mut Vec<u8>, max: usize) -> Result<bool, Error> {
+        let mut piece = [0; 4096];
+        let end = target.len().saturating_add(max);
+        while target.len() < end {
+            let room = piece.len().min(end - target.len());
+            match self.read(&mut piece[..room]).await? {
+                0 => return Ok(true),
+                len => target.extend_from_slice(&piece[..len]),
+            }
+        }
+        Ok(false)
+    }
+
+    fn poll_part_read(&mut self, cx: &mut Context<'_>, target: &mut [u8]) -> Poll<Result<usize, Error>> {
+        loop {
+            let len = self.copy_out(target);
+            if len > 0 || self.last || target.is_empty() {
+                return Poll::Ready(Ok(len));
+            }
+            match ready!(poll_part(self.socket, cx, false))? {
+                Some((_, part, last)) => (self.part, self.read, self.last) = (part, 0, last),
+                None => self.last = true,
+            }
+        }
+    }
+
+    fn copy_out(&mut self, target: &mut [u8]) -> usize {
+        let mut access = self.socket.handle.access();
+        let driver = &mut *access;
+        let Event::Part(part) = driver.connection.event(self.part, &mut driver.inbox) else { return 0 };
+        let rest = &part.bytes[self.read..];
+        let len = rest.len().min(target.len());
+        target[..len].copy_from_slice(&rest[..len]);
+        self.read += len;
+        len
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for MessageReader<'_, S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        target: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let len = match ready!(this.poll_part_read(cx, target.initialize_unfilled())) {
+            Ok(len) => len,
+            Err(Error::Io(error)) => return Poll::Ready(Err(error)),
+            Err(error) => return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error))),
+        };
+        target.advance(len);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The next part of a message, where it stands, and whether it is the last; `None` at the end of the connection.
+/// `begin` skips what is left of an earlier message.
+fn poll_part<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut WebSocket<S>,
+    cx: &mut Context<'_>,
+    begin: bool,
+) -> Poll<Result<Option<(Kind, FactOrEnd, bool)>, Error>> {
+    loop {
+        let fact = ready!(socket.poll_fact(cx, Mode::Parts));
+        let mut access = socket.handle.access();
+        let driver = &mut *access;
+        match driver.connection.event(fact, &mut driver.inbox) {
+            Event::Part(part) if begin && !part.first => {}
+            Event::Part(part) => return Poll::Ready(Ok(Some((part.kind, fact, part.last)))),
+            Event::Closed(_) => return Poll::Ready(driver.outcome().map(|()| None)),
+            Event::Message(_) | Event::Ping(_) | Event::Pong(_) => {}
+        }
+    }
+}

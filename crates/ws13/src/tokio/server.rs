@@ -1,0 +1,425 @@
+//! Listening: a server that hands each connection to a handler.
+
+use super::accept::{Acceptor, Asked, Opening};
+use super::net::{Listener, LocalAddr, Stream};
+use super::serving::{Serving, Stoppable};
+use super::shared::{Handle, Shared};
+use super::websocket::WebSocket;
+use crate::handshake::server::Accept;
+use crate::handshake::{HeadLimits, OriginPolicy, Reject, Reply, Request, Subprotocol};
+use crate::limits::Config;
+use std::collections::HashMap;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+#[cfg(unix)]
+use std::path::Path;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::sync::{Notify, mpsc};
+
+/// A WebSocket server on a TCP or Unix socket.
+///
+/// ```no_run
+/// # async fn run() -> std::io::Result<()> {
+/// use ws13::{Event, Server};
+///
+/// let server = Server::bind("127.0.0.1:12345").await?;
+/// server
+///     .serve(|request, mut socket| async move {
+///         println!("{} asks for {}", request.host().map_or("-", |host| host.as_str()), request.path());
+///         while let Some(message) = socket.receive().await? {
+///             socket.send(message).await?;
+///         }
+///         Ok::<(), ws13::Error>(())
+///     })
+///     .await
+/// # }
+/// ```
+pub struct Server {
+    listener: Listener,
+    acceptor: Acceptor,
+    on_request: Option<OnRequest>,
+    on_http: Option<OnHttp>,
+    drain: Duration,
+}
+
+type OnRequest = Arc<dyn Fn(&Request) -> Result<Accept, Reject> + Send + Sync>;
+type OnHttp = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
+
+/// How long connections have to close when the server stops, if nothing else is said.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long to wait after `accept` failed: doubled from the first to the last while it goes on failing.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+impl Server {
+    /// Listens on a TCP address; port 0 lets the system choose one.
+    ///
+    /// # Errors
+    /// When the address cannot be had.
+    pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Server> {
+        Ok(Server::from_tcp(TcpListener::bind(address).await?))
+    }
+
+    /// Listens on a Unix socket at this path.
+    ///
+    /// # Errors
+    /// When the path cannot be had, such as when it exists.
+    #[cfg(unix)]
+    pub fn bind_unix(path: impl AsRef<Path>) -> io::Result<Server> {
+        Ok(Server::new(Listener::Unix(tokio::net::UnixListener::bind(path)?)))
+    }
+
+    /// Listens on a socket that is listening already.
+    pub fn from_tcp(listener: TcpListener) -> Server {
+        Server::new(Listener::Tcp(listener))
+    }
+
+    fn new(listener: Listener) -> Server {
+        Server { listener, acceptor: Acceptor::new(), on_request: None, on_http: None, drain: DRAIN }
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn local_addr(&self) -> io::Result<LocalAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Limits, keepalive and quirks of the connections.
+    #[must_use]
+    pub fn config(self, config: impl Into<Arc<Config>>) -> Self {
+        self.with(|acceptor| acceptor.config(config))
+    }
+
+    /// Speaks a subprotocol; the first one named is the one preferred.
+    #[must_use]
+    pub fn subprotocol(self, subprotocol: Subprotocol) -> Self {
+        self.with(|acceptor| acceptor.subprotocol(subprotocol))
+    }
+
+    /// Refuses clients that offer none of the subprotocols; otherwise they are accepted without one.
+    #[must_use]
+    pub fn require_subprotocol(self) -> Self {
+        self.with(Acceptor::require_subprotocol)
+    }
+
+    /// Which web pages may connect: by default those of this server itself.
+    #[must_use]
+    pub fn origins(self, origins: OriginPolicy) -> Self {
+        self.with(|acceptor| acceptor.origins(origins))
+    }
+
+    /// The limits on a request's head.
+    #[must_use]
+    pub fn head_limits(self, limits: HeadLimits) -> Self {
+        self.with(|acceptor| acceptor.head_limits(limits))
+    }
+
+    /// How long an opening handshake may take: 10 s by default.
+    #[must_use]
+    pub fn handshake_timeout(self, timeout: Duration) -> Self {
+        self.with(|acceptor| acceptor.timeout(timeout))
+    }
+
+    /// Looks at each request before it is accepted, and accepts it with what it likes or refuses it with a status,
+    /// headers and a body.
+    #[must_use]
+    pub fn on_request(
+        mut self,
+        decide: impl Fn(&Request) -> Result<Accept, Reject> + Send + Sync + 'static,
+    ) -> Self {
+        self.on_request = Some(Arc::new(decide));
+        self
+    }
+
+    /// Answers plain HTTP requests on the same port; otherwise they get 426.
+    #[must_use]
+    pub fn on_http(mut self, answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        self.on_http = Some(Arc::new(answer));
+        self
+    }
+
+    /// How long connections have to close when the server stops: 10 s by default. Then they are dropped.
+    #[must_use]
+    pub fn drain_timeout(mut self, drain: Duration) -> Self {
+        self.drain = drain;
+        self
+    }
+
+    /// Serves for ever: each connection in a task of its own, which runs the handler.
+    ///
+    /// In here replies are cheap: what the handler sends is collected, and written in one go when the handler
+    /// waits for anything. Keepalive and deadlines hold whatever the handler does. When the handler returns (what
+    /// it returns is dropped), an open connection is closed with 1000.
+    ///
+    /// # Errors
+    /// None so far: a failing `accept` is tried again.
+    ///
+    /// # Cancel safety
+    /// A dropped future stops listening; connections go on in their tasks.
+    pub async fn serve<H, F>(self, handler: H) -> io::Result<()>
+    where
+        H: Fn(Request, WebSocket<Stream>) -> F + Send + Sync + 'static,
+        F: Future + Send + 'static,
+    {
+        self.serve_until(handler, std::future::pending()).await
+    }
+
+    /// As [`serve`](Server::serve), until `stop` is ready. Then no more connections are accepted, those that are open
+    /// are closed with 1001, and this returns when the last one is gone, or when the drain timeout is over.
+    ///
+    /// # Errors
+    /// As [`serve`](Server::serve).
+    ///
+    /// # Cancel safety
+    /// As [`serve`](Server::serve).
+    pub async fn serve_until<H, F>(self, handler: H, stop: impl Future<Output = ()>) -> io::Result<()>
+    where
+        H: Fn(Request, WebSocket<Stream>) -> F + Send + Sync + 'static,
+        F: Future + Send + 'static,
+    {
+        let Server { listener, acceptor, on_request, on_http, drain } = self;
+        let connections = Arc::new(Connections::default());
+        let service = Arc::new(Service { acceptor, on_request, on_http, handler, connections });
+        accept_until(&listener, stop, |stream| {
+            tokio::spawn(Arc::clone(&service).connection(stream));
+        })
+        .await;
+        drop(listener);
+        service.connections.drain(drain).await;
+        Ok(())
+    }
+
+    /// Accepts one connection and does its opening handshake, for those who want a loop of their own. Plain HTTP
+    /// requests and failed handshakes are answered, and then the next connection is waited for.
+    ///
+    /// # Errors
+    /// When `accept` fails.
+    ///
+    /// # Cancel safety
+    /// A connection whose handshake is under way is dropped with the future.
+    pub async fn accept(&self) -> io::Result<(Request, WebSocket<Stream>)> {
+        loop {
+            let stream = poll_fn(|cx| self.listener.poll_accept(cx)).await?;
+            let opened = open(&self.acceptor, self.on_request.as_ref(), self.on_http.as_ref(), stream).await;
+            if let Some((socket, request)) = opened {
+                return Ok((request, socket));
+            }
+        }
+    }
+
+    /// Hands over each connection when its handshake is done.
+    pub(super) async fn hand_over(self, sockets: mpsc::Sender<WebSocket<Stream>>) {
+        let server = Arc::new(self);
+        accept_until(&server.listener, pin!(sockets.closed()), |stream| {
+            let (server, sockets) = (Arc::clone(&server), sockets.clone());
+            tokio::spawn(async move {
+                let opened =
+                    open(&server.acceptor, server.on_request.as_ref(), server.on_http.as_ref(), stream).await;
+                if let Some((socket, _)) = opened {
+                    // When nobody is there to take it, it is dropped.
+                    let _ = sockets.send(socket).await;
+                }
+            });
+        })
+        .await;
+    }
+
+    fn with(mut self, change: impl FnOnce(Acceptor) -> Acceptor) -> Self {
+        self.acceptor = change(self.acceptor);
+        self
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("listener", &self.listener).finish_non_exhaustive()
+    }
+}
+
+/// Accepts connections until `stop` is ready.
+async fn accept_until(listener: &Listener, stop: impl Future<Output = ()>, mut begin: impl FnMut(Stream)) {
+    let mut stop = pin!(stop);
+    let mut back_off = BACK_OFF.0;
+    loop {
+        let accepted = poll_fn(|cx| match stop.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => listener.poll_accept(cx).map(Some),
+        });
+        match accepted.await {
+            None => return,
+            Some(Ok(stream)) => {
+                back_off = BACK_OFF.0;
+                begin(stream);
+            }
+            Some(Err(_)) => {
+                // EMFILE, ENFILE, ECONNABORTED: never a reason to stop, nor to spin.
+                tokio::time::sleep(back_off).await;
+                back_off = (back_off * 2).min(BACK_OFF.1);
+            }
+        }
+    }
+}
+
+/// What the tasks of a server share.
+struct Service<H> {
+    acceptor: Acceptor,
+    on_request: Option<OnRequest>,
+    on_http: Option<OnHttp>,
+    handler: H,
+    connections: Arc<Connections>,
+}
+
+impl<H, F> Service<H>
+where
+    H: Fn(Request, WebSocket<Stream>) -> F + Send + Sync + 'static,
+    F: Future + Send + 'static,
+{
+    /// A connection until its handshake is done. The handler then gets a task of its own, so that an idle
+    /// connection does not keep the memory of a handshake.
+    async fn connection(self: Arc<Self>, stream: Stream) {
+        let entry = self.connections.enter();
+        let opened = open(&self.acceptor, self.on_request.as_ref(), self.on_http.as_ref(), stream).await;
+        let Some((socket, request)) = opened else { return };
+        let subprotocol = socket.agreed_subprotocol();
+        let Handle::Own(driver) = socket.handle else { return };
+        let shared = Shared::new(*driver);
+        let socket = WebSocket::shared(Arc::clone(&shared), subprotocol);
+        let handler = (self.handler)(request, socket);
+        entry.connected(&shared);
+        let serving = Serving::new(shared, handler);
+        tokio::spawn(async move {
+            serving.await;
+            drop(entry);
+        });
+    }
+}
+
+/// Does the opening handshake; `None` when there is no WebSocket, and the answer has been given.
+async fn open(
+    acceptor: &Acceptor,
+    on_request: Option<&OnRequest>,
+    on_http: Option<&OnHttp>,
+    stream: Stream,
+) -> Option<(WebSocket<Stream>, Request)> {
+    match acceptor.read(stream).await.ok()? {
+        Opening::Upgrade(asked) => accept(*asked, on_request).await,
+        Opening::Plain(plain) => {
+            let reply = on_http.map_or_else(Reply::upgrade_required, |answer| answer(plain.request()));
+            // When it cannot be written, the client has gone.
+            let _ = plain.reply(reply).await;
+            None
+        }
+    }
+}
+
+async fn accept(
+    asked: Asked<Stream>,
+    on_request: Option<&OnRequest>,
+) -> Option<(WebSocket<Stream>, Request)> {
+    let decision = on_request.map_or_else(|| Ok(Accept::new()), |decide| decide(asked.request()));
+    match decision {
+        Ok(accept) => asked.accept_with(accept).await.ok(),
+        Err(reject) => {
+            // When it cannot be written, the client has gone.
+            let _ = asked.reject(reject).await;
+            None
+        }
+    }
+}
+
+/// The connections of a server, for the day it stops.
+#[derive(Default)]
+struct Connections {
+    open: Mutex<Open>,
+    /// Told when the last one is gone.
+    empty: Notify,
+}
+
+#[derive(Default)]
+struct Open {
+    next: usize,
+    /// `None` while the handshake is under way.
+    entries: HashMap<usize, Option<Weak<dyn Stoppable>>>,
+    stopping: bool,
+}
+
+impl Connections {
+    fn enter(self: &Arc<Self>) -> Entry {
+        let mut open = self.lock();
+        let key = open.next;
+        open.next += 1;
+        open.entries.insert(key, None);
+        Entry { connections: Arc::clone(self), key }
+    }
+
+    /// Closes all with 1001, waits until they are gone, and drops those that take longer than `timeout`.
+    async fn drain(&self, timeout: Duration) {
+        for connection in self.stop() {
+            connection.go_away();
+        }
+        if tokio::time::timeout(timeout, self.gone()).await.is_err() {
+            for connection in self.stop() {
+                connection.abandon();
+            }
+            // Their tasks have been woken and end with their next poll.
+            let _ = tokio::time::timeout(Duration::from_millis(100), self.gone()).await;
+        }
+    }
+
+    fn stop(&self) -> Vec<Arc<dyn Stoppable>> {
+        let mut open = self.lock();
+        open.stopping = true;
+        open.entries.values().flatten().filter_map(Weak::upgrade).collect()
+    }
+
+    async fn gone(&self) {
+        loop {
+            let notified = self.empty.notified();
+            if self.lock().entries.is_empty() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's place among those of its server.
+struct Entry {
+    connections: Arc<Connections>,
+    key: usize,
+}
+
+impl Entry {
+    fn connected(&self, shared: &Arc<Shared<Stream>>) {
+        let stoppable: Weak<dyn Stoppable> = Arc::<Shared<Stream>>::downgrade(shared);
+        let stopping = {
+            let mut open = self.connections.lock();
+            open.entries.insert(self.key, Some(stoppable));
+            open.stopping
+        };
+        if stopping {
+            shared.go_away();
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut open = self.connections.lock();
+        open.entries.remove(&self.key);
+        if open.entries.is_empty() {
+            self.connections.empty.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A served connection: its own task runs the handler, writes what the handler said in one go, keeps the time, and
+//! sees the connection through to its end.
+
+use super::cork::{self, Id};
+use super::driver::Driver;
+use super::shared::Shared;
+use crate::close::CloseCode;
+use crate::connection::{FactOrEnd, Mode};
+use crate::error::Lost;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// The future of a connection's task.
+pub(super) struct Serving<S, F> {
+    shared: Arc<Shared<S>>,
+    /// The handler, until it is done.
+    handler: Option<Pin<Box<F>>>,
+}
+
+impl<S, F> Serving<S, F> {
+    pub(super) fn new(shared: Arc<Shared<S>>, handler: F) -> Self {
+        Serving { shared, handler: Some(Box::pin(handler)) }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, F: Future> Future for Serving<S, F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        if let Some(handler) = &mut this.handler {
+            let id = Id::of(&*this.shared);
+            if cork::corked(id, || handler.as_mut().poll(cx)).is_ready() {
+                this.handler = None;
+            }
+        }
+        // Nobody has the socket any more: neither the handler nor a task that it gave it to.
+        let alone = Arc::strong_count(&this.shared) == 1;
+        let (driver, over) = ready!(this.shared.poll_locked(cx, |driver, cx| {
+            driver.remember_task(cx.waker());
+            let done = if alone { driver.poll_end(cx) } else { driver.poll_while_waiting(cx) };
+            done.map(|()| alone || driver.is_abandoned())
+        }));
+        drop(driver);
+        if over || this.handler.is_none() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    /// While the handler waits: writes what it said, and keeps the time. Ready when everything is written.
+    fn poll_while_waiting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_abandoned() {
+            return Poll::Ready(());
+        }
+        // An error shows up where the handler receives.
+        let written = self.poll_write(cx).map(|_| ());
+        if self.poll_time(cx).is_ready() {
+            // There may be a Ping to write, or an end that the handler should see.
+            cx.waker().wake_by_ref();
+        }
+        written
+    }
+
+    /// When the handler is done: closes with 1000 what is still open, and waits for the end.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.close(Some(CloseCode::NORMAL.into()));
+        while !matches!(ready!(self.poll_fact(cx, Mode::Whole)), FactOrEnd::End) {}
+        Poll::Ready(())
+    }
+}
+
+/// What a server does to its connections when it stops.
+pub(super) trait Stoppable: Send + Sync {
+    /// Begins to close with 1001.
+    fn go_away(&self);
+    /// Drops the connection.
+    fn abandon(&self);
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stoppable for Shared<S> {
+    fn go_away(&self) {
+        let mut driver = self.lock();
+        driver.close(Some(CloseCode::GOING_AWAY.into()));
+        driver.wake_task();
+    }
+
+    fn abandon(&self) {
+        let mut driver = self.lock();
+        driver.abandon();
+        driver.wake_task();
+        drop(driver);
+        self.wake_writers();
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    fn abandon(&mut self) {
+        self.connection.lose(Lost::Aborted, &mut self.outbox);
+        self.set_abandoned();
+    }
+}

@@ -1,0 +1,151 @@
+//! A connection that is used from several places: its two halves, or the task that serves it and its handler.
+
+use super::cork::{self, Id};
+use super::driver::Driver;
+use crate::error::Error;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// The one lock of a connection, held for the time of a poll, never across an await.
+#[derive(Debug)]
+pub(super) struct Shared<S> {
+    driver: Mutex<Driver<S>>,
+    writers: Arc<Writers>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
+    pub(super) fn new(mut driver: Driver<S>) -> Arc<Self> {
+        let writers = Arc::new(Writers::default());
+        driver.share_writes(Waker::from(Arc::clone(&writers)));
+        Arc::new(Shared { driver: Mutex::new(driver), writers })
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Driver<S>> {
+        // The core leaves no half-done state behind a panic; a poisoned lock is as good as any.
+        self.driver.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Polls something that may have to wait until the stream takes more; whoever waits is woken then. Gives the
+    /// lock along with the answer.
+    pub(super) fn poll_locked<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Driver<S>, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<(MutexGuard<'_, Driver<S>>, T)> {
+        let mut driver = self.lock();
+        let mut polled = poll(&mut driver, cx);
+        if polled.is_pending() && !driver.outbox.is_empty() {
+            self.writers.add(cx.waker());
+            // It may have become writable before we were on the list.
+            polled = poll(&mut driver, cx);
+        }
+        if driver.connection.closed().is_some() {
+            self.wake_writers();
+        }
+        polled.map(|done| (driver, done))
+    }
+
+    /// Wakes all who wait for the stream to take more.
+    pub(super) fn wake_writers(&self) {
+        self.writers.wake_all();
+    }
+}
+
+/// Who waits until the stream takes more. The stream itself remembers one waker only: this one.
+#[derive(Debug, Default)]
+struct Writers(Mutex<Vec<Waker>>);
+
+impl Writers {
+    fn add(&self, waker: &Waker) {
+        let mut wakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !wakers.iter().any(|known| known.will_wake(waker)) {
+            wakers.push(waker.clone());
+        }
+    }
+
+    fn wake_all(&self) {
+        let wakers = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Wake for Writers {
+    fn wake(self: Arc<Self>) {
+        self.wake_all();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake_all();
+    }
+}
+
+/// How a handle reaches its connection.
+#[derive(Debug)]
+pub(super) enum Handle<S> {
+    /// It is the only one: no lock.
+    Own(Box<Driver<S>>),
+    Shared(Arc<Shared<S>>),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Handle<S> {
+    pub(super) fn access(&mut self) -> Access<'_, S> {
+        match self {
+            Handle::Own(driver) => Access::Own(driver),
+            Handle::Shared(shared) => Access::Shared(shared.lock()),
+        }
+    }
+
+    /// Polls something that may have to wait until the stream takes more.
+    #[inline]
+    pub(super) fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Driver<S>, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        match self {
+            Handle::Own(driver) => poll(driver, cx),
+            Handle::Shared(shared) => shared.poll_locked(cx, poll).map(|(_, done)| done),
+        }
+    }
+
+    /// Waits until what is queued is written; corked, only until there is room for more.
+    #[inline]
+    pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        match self {
+            Handle::Own(driver) => driver.poll_flush_in_time(cx),
+            Handle::Shared(shared) if cork::is_corked(Id::of(&**shared)) => {
+                shared.poll_locked(cx, Driver::poll_room).map(|(_, sent)| sent)
+            }
+            Handle::Shared(shared) => shared.poll_locked(cx, Driver::poll_flush).map(|(_, sent)| sent),
+        }
+    }
+}
+
+/// The connection, for the time of one operation.
+#[derive(Debug)]
+pub(super) enum Access<'a, S> {
+    Own(&'a mut Driver<S>),
+    Shared(MutexGuard<'a, Driver<S>>),
+}
+
+impl<S> Deref for Access<'_, S> {
+    type Target = Driver<S>;
+
+    fn deref(&self) -> &Driver<S> {
+        match self {
+            Access::Own(driver) => driver,
+            Access::Shared(guard) => guard,
+        }
+    }
+}
+
+impl<S> DerefMut for Access<'_, S> {
+    fn deref_mut(&mut self) -> &mut Driver<S> {
+        match self {
+            Access::Own(driver) => driver,
+            Access::Shared(guard) => guard,
+        }
+    }
+}

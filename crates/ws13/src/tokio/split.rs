@@ -1,0 +1,148 @@
+//! The two halves of a socket, for several tasks.
+
+use super::shared::Shared;
+use super::websocket::WebSocket;
+use crate::close::{CloseCode, CloseFrame};
+use crate::connection::Closed;
+use crate::error::{Error, Misuse};
+use crate::message::{Message, Outgoing};
+use crate::text::Text;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// The sending half of a socket: cloneable, for any number of tasks.
+///
+/// Each message goes out whole, in the order in which the sends were begun. There is one short lock, no channel and
+/// no task of its own: who finds nobody writing writes for all.
+#[derive(Debug)]
+pub struct Sender<S>(Arc<Shared<S>>);
+
+impl<S> Clone for Sender<S> {
+    fn clone(&self) -> Self {
+        Sender(Arc::clone(&self.0))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
+    pub(super) fn new(shared: Arc<Shared<S>>) -> Self {
+        Sender(shared)
+    }
+
+    /// Sends a message: waits until the queue is under its mark, then queues it, then waits until it is written.
+    ///
+    /// # Errors
+    /// As [`WebSocket::send`].
+    ///
+    /// # Cancel safety
+    /// A dropped future either has queued the whole message, or nothing of it.
+    pub async fn send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), Error> {
+        let mut message = Some(message.into());
+        poll_fn(|cx| {
+            if message.is_some() {
+                ready!(self.poll_room(cx))?;
+                if let Some(message) = message.take() {
+                    self.0.lock().send(message)?;
+                }
+            }
+            self.poll_sent(cx)
+        })
+        .await
+    }
+
+    /// Queues a message and writes what can be written at once; never waits.
+    ///
+    /// # Errors
+    /// [`Misuse::QueueFull`] when the queue is over its mark; nothing was queued then. Else as [`WebSocket::send`].
+    pub fn try_send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), Error> {
+        let mut driver = self.0.lock();
+        if driver.outbox.queued() >= driver.connection.config().limits.queue_mark {
+            return Err(Misuse::QueueFull.into());
+        }
+        driver.send(message.into())?;
+        drop(driver);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match self.poll_sent(&mut cx) {
+            Poll::Ready(sent) => sent,
+            // The receiver, or whoever sends next, goes on when the stream takes more.
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Sends a Ping of up to 125 bytes.
+    ///
+    /// # Errors
+    /// As [`WebSocket::send`].
+    ///
+    /// # Cancel safety
+    /// The Ping stays queued.
+    pub async fn ping(&self, payload: &[u8]) -> Result<(), Error> {
+        self.0.lock().ping(payload)?;
+        poll_fn(|cx| self.poll_sent(cx)).await
+    }
+
+    /// Begins to close: sends the Close frame. The receiver gives `None` at the end.
+    ///
+    /// # Errors
+    /// [`Misuse::CloseReason`] for a reason of more than 123 bytes; else as the connection was lost.
+    ///
+    /// # Cancel safety
+    /// The Close frame stays queued.
+    pub async fn close(&self, code: CloseCode, reason: impl Into<Text>) -> Result<(), Error> {
+        let frame = CloseFrame::new(code, reason)?;
+        self.0.lock().close(Some(frame));
+        poll_fn(|cx| self.poll_sent(cx)).await
+    }
+
+    /// Whether messages can still be sent.
+    pub fn is_open(&self) -> bool {
+        self.0.lock().connection.is_open()
+    }
+
+    /// Bytes that are queued and not written.
+    pub fn queued(&self) -> usize {
+        self.0.lock().outbox.queued()
+    }
+
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.0.poll_locked(cx, |driver, cx| driver.poll_room(cx)).map(|(_, room)| room)
+    }
+
+    fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.0.poll_locked(cx, |driver, cx| driver.poll_flush(cx)).map(|(_, sent)| sent)
+    }
+}
+
+/// The receiving half of a socket. It runs keepalive and keeps the deadlines: somebody must receive.
+#[derive(Debug)]
+pub struct Receiver<S>(pub(super) WebSocket<S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
+    /// Waits for the next message; see [`WebSocket::receive`].
+    ///
+    /// # Errors
+    /// As [`WebSocket::receive`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn receive(&mut self) -> Result<Option<Message>, Error> {
+        self.0.receive().await
+    }
+
+    /// The subprotocol that was agreed on.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.0.subprotocol()
+    }
+
+    /// How the connection ended, once it has.
+    pub fn closed(&mut self) -> Option<Closed> {
+        self.0.closed()
+    }
+
+    /// The round-trip time of the latest Ping of keepalive that was answered.
+    pub fn round_trip(&mut self) -> Option<Duration> {
+        self.0.round_trip()
+    }
+}
