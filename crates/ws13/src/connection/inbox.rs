@@ -202,19 +202,23 @@ impl Inbox {
 
     /// Brings the unread bytes into a buffer with `wanted` bytes of room after them.
     fn make_room(&mut self, unread: usize, wanted: usize, lease: impl FnOnce() -> BytesMut) {
+        bytes::Buf::advance(&mut self.buf, self.start);
+        self.start = 0;
+        if self.leased && self.buf.try_reclaim(wanted) {
+            // Nobody holds what was handled: the rest has moved to the front of the same lease.
+            return;
+        }
         if unread + wanted <= LEASE {
             let mut fresh = lease();
             fresh.extend_from_slice(self.bytes());
             self.buf = fresh;
             self.leased = true;
         } else {
-            bytes::Buf::advance(&mut self.buf, self.start);
             // `BytesMut::reserve` would double the buffer, and a frame would cost up to twice its length.
             let mut grown = Vec::from(core::mem::take(&mut self.buf));
             grown.reserve_exact(wanted);
             self.buf = BytesMut::from(Bytes::from(grown));
         }
-        self.start = 0;
     }
 }
 

@@ -1,1 +1,263 @@
+//! What can only be seen from inside: the state that is left behind, and the outbox against a slow, obvious one.
 
+use super::outbox::Outbox;
+use super::*;
+use crate::limits::Limits;
+use alloc::vec::Vec;
+use bytes::{Buf, Bytes, BytesMut};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// A server with its buffers.
+fn server(config: Config) -> (Connection, Inbox, Outbox) {
+    (Connection::with_keys(None, config, 1), Inbox::new(), Outbox::new())
+}
+
+/// A client's frame; its key leaves the payload as it is.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    assert!(payload.len() < 126);
+    [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat()
+}
+
+fn written(connection: &mut Connection, outbox: &mut Outbox) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while connection.wants_write(outbox) {
+        let len = outbox.chunk().len();
+        bytes.extend_from_slice(outbox.chunk());
+        outbox.advance(len);
+    }
+    bytes
+}
+
+/// What is done to an outbox.
+#[derive(Clone, Debug)]
+enum Step {
+    Small(u16),
+    Large(u16),
+    Ahead(u8),
+    Advance(u16),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => prop_oneof![1..60u16, 1..40_000u16].prop_map(Step::Small),
+        2 => (0..40_000u16).prop_map(Step::Large),
+        2 => (1..20u8).prop_map(Step::Ahead),
+        3 => (0..60_000u16).prop_map(Step::Advance),
+    ]
+}
+
+/// The outbox as a list of frames; the bool says whether a frame is large.
+#[derive(Default)]
+struct Obvious {
+    frames: Vec<(bool, Vec<u8>)>,
+    /// Bytes of the first frame that are written.
+    begun: usize,
+}
+
+impl Obvious {
+    /// Before the first large frame of which nothing is written, else at the end.
+    fn ahead(&mut self, bytes: Vec<u8>) {
+        let waiting =
+            self.frames.iter().enumerate().position(|(i, frame)| frame.0 && (i > 0 || self.begun == 0));
+        self.frames.insert(waiting.unwrap_or(self.frames.len()), (false, bytes));
+    }
+
+    fn advance(&mut self, len: usize) -> Vec<u8> {
+        let bytes = self.bytes();
+        let mut left = len;
+        while left > 0 {
+            let rest = self.frames[0].1.len() - self.begun;
+            if left < rest {
+                self.begun += left;
+                break;
+            }
+            left -= rest;
+            self.begun = 0;
+            self.frames.remove(0);
+        }
+        bytes[..len].to_vec()
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut all = self.frames.iter().map(|frame| &frame.1[..]).collect::<Vec<_>>().concat();
+        all.drain(..self.begun);
+        all
+    }
+}
+
+/// What the outbox would write, as slices for the system.
+fn gathered(outbox: &Outbox) -> Vec<u8> {
+    let mut slices = [std::io::IoSlice::new(&[]); 200];
+    let filled = outbox.chunks_vectored(&mut slices);
+    slices[..filled].iter().map(|slice| &slice[..]).collect::<Vec<_>>().concat()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_outbox_equals_the_obvious_one(steps in vec(step(), 0..60)) {
+        let (mut outbox, mut obvious) = (Outbox::new(), Obvious::default());
+        // Where the frames that went ahead are gone: the count of written bytes, and their content.
+        let mut ahead: Vec<(u64, Vec<u8>)> = Vec::new();
+        let mut all = Vec::new();
+        for (i, step) in steps.into_iter().enumerate() {
+            let tag = i as u8;
+            match step {
+                Step::Small(len) => {
+                    let bytes = alloc::vec![tag; len.into()];
+                    outbox.push_small(|small| small.extend_from_slice(&bytes));
+                    obvious.frames.push((false, bytes));
+                }
+                Step::Large(len) => {
+                    let payload = alloc::vec![tag; len.into()];
+                    outbox.push_large(&[0xaa, tag], Bytes::from(payload.clone()));
+                    obvious.frames.push((true, [&[0xaa, tag], &payload[..]].concat()));
+                }
+                Step::Ahead(len) => {
+                    let bytes = alloc::vec![tag; len.into()];
+                    ahead.push((outbox.push_ahead(&bytes), bytes.clone()));
+                    obvious.ahead(bytes);
+                }
+                Step::Advance(len) => {
+                    let len = usize::from(len).min(outbox.queued());
+                    outbox.advance(len);
+                    all.extend(obvious.advance(len));
+                }
+            }
+            let rest = obvious.bytes();
+            prop_assert_eq!(outbox.queued(), rest.len());
+            prop_assert_eq!(outbox.is_empty(), rest.is_empty());
+            prop_assert_eq!(outbox.written(), all.len() as u64);
+            prop_assert!(rest.starts_with(outbox.chunk()));
+            prop_assert_eq!(outbox.chunk().is_empty(), rest.is_empty());
+            prop_assert!(gathered(&outbox) == rest);
+        }
+        all.extend(obvious.bytes());
+        for (gone_at, bytes) in ahead {
+            prop_assert!(all[..gone_at as usize].ends_with(&bytes));
+        }
+    }
+}
+
+#[test]
+fn nothing_is_remembered_of_a_message_that_is_complete() {
+    let (mut connection, mut inbox, mut outbox) = server(Config::default());
+    for step in [1, 3, 100] {
+        let script = [frame(0x01, b"a"), frame(0x89, b""), frame(0x80, b"b"), frame(0x82, b"c")].concat();
+        for piece in script.chunks(step) {
+            inbox.extend_from_slice(piece);
+            while connection.receive(&mut inbox, &mut outbox).is_some() {}
+        }
+        let left = alloc::format!("{:?}", connection.receiver);
+        assert!(left.contains("frame: None") && left.contains("message: None"), "{left}");
+        assert!(inbox.is_empty() && !inbox.has_assembled());
+    }
+}
+
+#[test]
+fn the_first_cause_of_an_end_stands() {
+    let (mut connection, mut inbox, mut outbox) = server(Config::default());
+    inbox.extend_from_slice(&frame(0x83, b""));
+    assert!(connection.receive(&mut inbox, &mut outbox).is_none());
+    connection.receive_eof(&mut outbox);
+    connection.lose(Lost::Transport, &mut outbox);
+    assert!(matches!(connection.closed().map(Closed::cause), Some(CloseCause::Fault(_))));
+}
+
+#[test]
+fn a_close_forgets_the_owed_pong_and_nothing_follows_it() {
+    let (mut connection, mut inbox, mut outbox) = server(Config::default());
+    inbox.extend_from_slice(&[frame(0x89, b"1"), frame(0x89, b"2")].concat());
+    while connection.receive(&mut inbox, &mut outbox).is_some() {}
+    assert!(connection.sender.owes_pong());
+    connection.close(None, &mut outbox);
+    inbox.extend_from_slice(&frame(0x89, b"3"));
+    assert!(matches!(connection.receive(&mut inbox, &mut outbox), Some(Event::Ping(b"3"))));
+    assert_eq!(written(&mut connection, &mut outbox), [0x8a, 1, b'1', 0x88, 0]);
+}
+
+#[test]
+fn an_owed_pong_is_queued_when_the_one_before_it_is_written_and_not_earlier() {
+    let (mut connection, mut inbox, mut outbox) = server(Config::default());
+    connection.send(alloc::vec![0; 20_000], &mut outbox).unwrap();
+    outbox.advance(1);
+    inbox.extend_from_slice(&[frame(0x89, b"1"), frame(0x89, b"2")].concat());
+    while connection.receive(&mut inbox, &mut outbox).is_some() {}
+    // Header of 4 bytes, payload, the first Pong.
+    while outbox.written() < 4 + 20_000 + 2 {
+        assert!(connection.wants_write(&mut outbox) && connection.sender.owes_pong());
+        let len = outbox.chunk().len().min(5000).min((4 + 20_000 + 2 - outbox.written()) as usize);
+        outbox.advance(len);
+    }
+    assert!(connection.wants_write(&mut outbox) && connection.sender.owes_pong(), "a byte of it is left");
+    outbox.advance(1);
+    assert!(connection.wants_write(&mut outbox) && !connection.sender.owes_pong());
+    assert_eq!(outbox.chunk(), [0x8a, 1, b'2']);
+}
+
+#[test]
+fn a_driver_need_not_look_at_its_clock_while_messages_come() {
+    let (mut connection, mut inbox, mut outbox) = server(Config::default());
+    assert!(connection.wants_time(&outbox), "the first ping is to be timed");
+    connection.tick(Timestamp::from_nanos(0), &inbox, &mut outbox);
+    for _ in 0..3 {
+        inbox.extend_from_slice(&frame(0x82, b"a"));
+        assert!(connection.receive(&mut inbox, &mut outbox).is_some());
+        assert!(!connection.wants_time(&outbox));
+    }
+    connection.send("unsent", &mut outbox).unwrap();
+    assert!(connection.wants_time(&outbox), "a stall is to be timed");
+    connection.tick(Timestamp::from_nanos(0), &inbox, &mut outbox);
+    assert!(!connection.wants_time(&outbox));
+    connection.close(None, &mut outbox);
+    assert!(connection.wants_time(&outbox), "the closing handshake is to be timed");
+    connection.tick(Timestamp::from_nanos(0), &inbox, &mut outbox);
+    assert!(!connection.wants_time(&outbox));
+}
+
+#[test]
+fn time_that_runs_backwards_does_no_harm() {
+    let (mut connection, inbox, mut outbox) = server(Config::default());
+    connection.tick(Timestamp::from_nanos(50_000_000_000), &inbox, &mut outbox);
+    let deadline = connection.deadline();
+    assert!(!connection.tick(Timestamp::from_nanos(0), &inbox, &mut outbox));
+    assert_eq!(connection.deadline(), deadline);
+}
+
+#[test]
+fn limits_of_zero_refuse_all_but_empty_messages() {
+    let limits = Limits { max_message: 0, ..Limits::default() };
+    let (mut connection, mut inbox, mut outbox) = server(Config { limits, ..Config::default() });
+    inbox.extend_from_slice(&[frame(0x82, b""), frame(0x82, b"a")].concat());
+    assert!(matches!(connection.receive(&mut inbox, &mut outbox), Some(Event::Message(_))));
+    assert!(connection.receive(&mut inbox, &mut outbox).is_none());
+    assert_eq!(written(&mut connection, &mut outbox), [0x88, 2, 0x03, 0xf1]);
+}
+
+#[test]
+fn a_lease_of_which_a_part_is_shared_is_given_back_all_the_same() {
+    let mut inbox = Inbox::new();
+    inbox.room(|| BytesMut::with_capacity(LEASE)).extend_from_slice(&[1; 30_000]);
+    inbox.lend(20_000);
+    let shared = inbox.share(inbox::Place::Front { offset: 0, len: 20_000 });
+    let mut lease = inbox.park();
+    // What is left of an unfinished frame was moved out of it.
+    assert_eq!(inbox.bytes(), [1; 10_000]);
+    assert!(lease.as_mut().is_some_and(|lease| !lease.try_reclaim(LEASE)), "a part is shared");
+    drop(shared);
+    assert!(lease.as_mut().is_some_and(|lease| lease.try_reclaim(LEASE)));
+}
+
+#[test]
+fn the_rest_of_a_read_stays_in_its_lease_where_nobody_shares_it() {
+    let mut inbox = Inbox::new();
+    let room = inbox.room(|| BytesMut::with_capacity(LEASE));
+    room.extend_from_slice(&alloc::vec![1; LEASE]);
+    let lease = room.as_ptr();
+    inbox.consume(LEASE - 10);
+    let room = inbox.room(|| panic!("there is a lease already"));
+    assert!(room.as_ptr() == lease && room.capacity() == LEASE);
+    assert_eq!(inbox.bytes(), [1; 10]);
+}

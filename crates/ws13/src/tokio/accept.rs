@@ -1,15 +1,13 @@
 //! The server's side of an opening handshake on a stream: read the request, decide, answer.
 
 use super::websocket::WebSocket;
-use crate::connection::{Connection, Inbox, Role};
-use crate::handshake::server::{Accept, Options, ReadRequest, Received, Upgrade};
-use crate::handshake::{HeadLimits, Invalid, OriginPolicy, Reject, Reply, Request, Subprotocol};
+use crate::accept::{AcceptError, AcceptSettings, LINGER, LINGER_BYTES, acceptor_builder, opened};
+use crate::handshake::server::{Accept, Received, Upgrade};
+use crate::handshake::{Reject, Reply, Request};
 use crate::limits::Config;
 use bytes::{Buf, BytesMut};
-use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -31,77 +29,13 @@ use tokio::time::timeout;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Acceptor {
-    options: Arc<Options>,
-    config: Arc<Config>,
-    origins: OriginPolicy,
-    timeout: Duration,
-}
-
-/// How long an opening handshake may take, if nothing else is said.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long, and how much, is read after a refusal, so that the answer is not lost to a connection reset.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 256 << 10;
-
-impl Default for Acceptor {
-    fn default() -> Self {
-        Acceptor {
-            options: Arc::default(),
-            config: Arc::default(),
-            origins: OriginPolicy::same_origin(),
-            timeout: HANDSHAKE_TIMEOUT,
-        }
-    }
+    pub(super) settings: AcceptSettings,
 }
 
 impl Acceptor {
-    /// With the defaults: no subprotocol, pages of the same origin only, 10 s.
-    pub fn new() -> Self {
-        Acceptor::default()
-    }
-
-    /// Limits, keepalive and quirks of the connections.
-    #[must_use]
-    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
-        self.config = config.into();
-        let missing_host = self.config.quirks.accept_missing_host;
-        self.with(|options| options.accept_missing_host = missing_host)
-    }
-
-    /// Speaks a subprotocol; the first one named is the one preferred.
-    #[must_use]
-    pub fn subprotocol(self, subprotocol: Subprotocol) -> Self {
-        self.with(|options| options.subprotocols.push(subprotocol))
-    }
-
-    /// Refuses clients that offer none of the subprotocols; otherwise they are accepted without one.
-    #[must_use]
-    pub fn require_subprotocol(self) -> Self {
-        self.with(|options| options.require_subprotocol = true)
-    }
-
-    /// The limits on a request's head.
-    #[must_use]
-    pub fn head_limits(self, limits: HeadLimits) -> Self {
-        self.with(|options| options.limits = limits)
-    }
-
-    /// Which web pages may connect: by default those of this server itself.
-    #[must_use]
-    pub fn origins(mut self, origins: OriginPolicy) -> Self {
-        self.origins = origins;
-        self
-    }
-
-    /// How long an opening handshake may take: 10 s by default.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
+    acceptor_builder!();
 
     /// Reads the request. What cannot be accepted has been answered when this returns an error.
     ///
@@ -114,17 +48,14 @@ impl Acceptor {
         &self,
         mut stream: S,
     ) -> Result<Opening<S>, AcceptError> {
-        let mut bytes = BytesMut::new();
-        let read = timeout(self.timeout, self.read_request(&mut stream, &mut bytes)).await;
+        let mut early = BytesMut::new();
+        let read = timeout(self.settings.timeout, self.read_request(&mut stream, &mut early)).await;
         let refused = match read.unwrap_or_else(|_| Err(AcceptError::Refused(Reject::request_timeout()))) {
             Ok(Received::Plain(request)) => return Ok(Opening::Plain(Plain { stream, request })),
-            Ok(Received::Upgrade(upgrade)) => match self.origins.check(upgrade.request(), false) {
-                Ok(()) => {
-                    let config = Arc::clone(&self.config);
-                    return Ok(Opening::Upgrade(Box::new(Asked { stream, upgrade, early: bytes, config })));
-                }
-                Err(reject) => AcceptError::Refused(reject),
-            },
+            Ok(Received::Upgrade(upgrade)) => {
+                let config = Arc::clone(self.settings.config());
+                return Ok(Opening::Upgrade(Box::new(Asked { stream, upgrade, early, config })));
+            }
             Err(error) => error,
         };
         if let AcceptError::Refused(reject) = &refused {
@@ -138,21 +69,16 @@ impl Acceptor {
         stream: &mut S,
         bytes: &mut BytesMut,
     ) -> Result<Received, AcceptError> {
-        let mut reading = ReadRequest::new(Arc::clone(&self.options));
+        let mut reading = self.settings.reading();
         loop {
             if stream.read_buf(bytes).await? == 0 {
                 return Err(AcceptError::Ended);
             }
             if let Some((received, used)) = reading.receive(bytes).map_err(AcceptError::Refused)? {
                 bytes.advance(used);
-                return Ok(received);
+                return self.settings.check(received);
             }
         }
-    }
-
-    fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
-        change(Arc::make_mut(&mut self.options));
-        self
     }
 }
 
@@ -207,11 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Asked<S> {
         let accepted = self.upgrade.accept(accept).map_err(AcceptError::Choice)?;
         self.stream.write_all(&accepted.response).await?;
         self.stream.flush().await?;
-        let mut inbox = Inbox::new();
-        if !self.early.is_empty() {
-            inbox.extend_from_slice(&self.early);
-        }
-        let connection = Connection::new(Role::Server, self.config);
+        let (connection, inbox) = opened(self.config, &self.early);
         let socket = WebSocket::from_parts(self.stream, connection, inbox);
         Ok((socket.with_subprotocol(accepted.agreed.subprotocol), accepted.request))
     }
@@ -269,45 +191,4 @@ async fn answer_and_end<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, answe
     };
     let _ = timeout(LINGER, drain).await;
     Ok(())
-}
-
-/// Why a handshake came to nothing.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum AcceptError {
-    /// It was refused with this answer.
-    Refused(Reject),
-    /// The caller's choice cannot be, such as a subprotocol that was not offered.
-    Choice(Invalid),
-    /// The client ended the stream before its request was complete.
-    Ended,
-    /// Reading or writing failed.
-    Io(io::Error),
-}
-
-impl fmt::Display for AcceptError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AcceptError::Refused(reject) => write!(f, "the handshake was refused with {}", reject.status()),
-            AcceptError::Choice(error) => error.fmt(f),
-            AcceptError::Ended => f.write_str("the client ended the stream before its request was complete"),
-            AcceptError::Io(error) => write!(f, "the connection broke during the opening handshake: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for AcceptError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            AcceptError::Choice(error) => Some(error),
-            AcceptError::Io(error) => Some(error),
-            AcceptError::Refused(_) | AcceptError::Ended => None,
-        }
-    }
-}
-
-impl From<io::Error> for AcceptError {
-    fn from(error: io::Error) -> Self {
-        AcceptError::Io(error)
-    }
 }

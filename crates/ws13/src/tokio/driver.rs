@@ -32,6 +32,8 @@ pub(super) struct Driver<S> {
     write_waker: Option<Waker>,
     /// The task that serves this connection.
     task: Option<Waker>,
+    /// The task that receives, where others may send.
+    receiving: Option<Waker>,
     /// The server has given this connection up.
     abandoned: bool,
 }
@@ -56,6 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             ended: false,
             write_waker: None,
             task: None,
+            receiving: None,
             abandoned: false,
         }
     }
@@ -65,13 +68,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     pub(super) fn remember_task(&mut self, waker: &Waker) {
-        if !self.task.as_ref().is_some_and(|task| task.will_wake(waker)) {
-            self.task = Some(waker.clone());
-        }
+        remember(&mut self.task, waker);
     }
 
     pub(super) fn wake_task(&self) {
         if let Some(task) = &self.task {
+            task.wake_by_ref();
+        }
+    }
+
+    /// Has somebody write on what could not be written at once: the task that serves the connection, or receives.
+    pub(super) fn leave_writing(&self) {
+        if let Some(task) = self.task.as_ref().or(self.receiving.as_ref()) {
             task.wake_by_ref();
         }
     }
@@ -156,6 +164,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.handled = 0;
             if self.poll_time(cx).is_ready() {
                 continue;
+            }
+            if self.write_waker.is_some() {
+                remember(&mut self.receiving, cx.waker());
             }
             self.park();
             return Poll::Pending;
@@ -307,6 +318,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if self.connection.wants_time(&self.outbox) {
             self.connection.tick(self.timer.now(), &self.inbox, &mut self.outbox);
         }
+    }
+}
+
+fn remember(slot: &mut Option<Waker>, waker: &Waker) {
+    if !slot.as_ref().is_some_and(|known| known.will_wake(waker)) {
+        *slot = Some(waker.clone());
     }
 }
 

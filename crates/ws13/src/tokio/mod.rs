@@ -16,9 +16,12 @@ mod split;
 mod timer;
 mod websocket;
 
-pub use accept::{AcceptError, Acceptor, Asked, Opening, Plain};
-pub use client::{Client, ConnectError, connect};
-pub use net::{LocalAddr, Stream};
+pub use crate::accept::AcceptError;
+pub use crate::client::ConnectError;
+pub use crate::server::LocalAddr;
+pub use accept::{Acceptor, Asked, Opening, Plain};
+pub use client::{Client, connect};
+pub use net::Stream;
 pub use parts::{MessageReader, MessageWriter};
 pub use peer::Peer;
 pub use server::Server;

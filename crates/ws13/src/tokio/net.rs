@@ -1,10 +1,11 @@
 //! TCP and Unix sockets: the streams that `Client`, `Server` and `Peer` work on.
 
+use crate::server::LocalAddr;
 use socket2::SockRef;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 #[cfg(unix)]
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -38,27 +39,6 @@ impl Stream {
             Stream::Tcp(stream) => stream.peer_addr().ok(),
             #[cfg(unix)]
             Stream::Unix(_) => None,
-        }
-    }
-}
-
-/// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LocalAddr {
-    /// A TCP address.
-    Tcp(SocketAddr),
-    /// The path of a Unix socket.
-    #[cfg(unix)]
-    Unix(PathBuf),
-}
-
-impl std::fmt::Display for LocalAddr {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            LocalAddr::Tcp(address) => address.fmt(f),
-            #[cfg(unix)]
-            LocalAddr::Unix(path) => path.display().fmt(f),
         }
     }
 }

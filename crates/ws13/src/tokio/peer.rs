@@ -1,10 +1,12 @@
 //! A peer: it listens and dials, and after that nobody can tell who called whom.
 
-use super::client::{Client, ConnectError};
-use super::net::{LocalAddr, Stream};
+use super::client::Client;
+use super::net::Stream;
 use super::server::Server;
 use super::websocket::WebSocket;
+use crate::client::ConnectError;
 use crate::limits::Config;
+use crate::server::LocalAddr;
 use std::io;
 use std::sync::Arc;
 use tokio::net::ToSocketAddrs;

@@ -1,13 +1,12 @@
 //! Listening: a server that hands each connection to a handler.
 
 use super::accept::{Acceptor, Asked, Opening};
-use super::net::{Listener, LocalAddr, Stream};
+use super::net::{Listener, Stream};
 use super::serving::{Serving, Stoppable};
 use super::shared::{Handle, Shared};
 use super::websocket::WebSocket;
-use crate::handshake::server::Accept;
-use crate::handshake::{HeadLimits, OriginPolicy, Reject, Reply, Request, Subprotocol};
-use crate::limits::Config;
+use crate::handshake::Request;
+use crate::server::{BACK_OFF, LocalAddr, ServerSettings, server_builder};
 use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
@@ -41,20 +40,8 @@ use tokio::sync::{Notify, mpsc};
 /// ```
 pub struct Server {
     listener: Listener,
-    acceptor: Acceptor,
-    on_request: Option<OnRequest>,
-    on_http: Option<OnHttp>,
-    drain: Duration,
+    settings: ServerSettings,
 }
-
-type OnRequest = Arc<dyn Fn(&Request) -> Result<Accept, Reject> + Send + Sync>;
-type OnHttp = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
-
-/// How long connections have to close when the server stops, if nothing else is said.
-const DRAIN: Duration = Duration::from_secs(10);
-
-/// How long to wait after `accept` failed: doubled from the first to the last while it goes on failing.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 impl Server {
     /// Listens on a TCP address; port 0 lets the system choose one.
@@ -80,7 +67,7 @@ impl Server {
     }
 
     fn new(listener: Listener) -> Server {
-        Server { listener, acceptor: Acceptor::new(), on_request: None, on_http: None, drain: DRAIN }
+        Server { listener, settings: ServerSettings::default() }
     }
 
     /// Where it listens.
@@ -91,66 +78,7 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Limits, keepalive and quirks of the connections.
-    #[must_use]
-    pub fn config(self, config: impl Into<Arc<Config>>) -> Self {
-        self.with(|acceptor| acceptor.config(config))
-    }
-
-    /// Speaks a subprotocol; the first one named is the one preferred.
-    #[must_use]
-    pub fn subprotocol(self, subprotocol: Subprotocol) -> Self {
-        self.with(|acceptor| acceptor.subprotocol(subprotocol))
-    }
-
-    /// Refuses clients that offer none of the subprotocols; otherwise they are accepted without one.
-    #[must_use]
-    pub fn require_subprotocol(self) -> Self {
-        self.with(Acceptor::require_subprotocol)
-    }
-
-    /// Which web pages may connect: by default those of this server itself.
-    #[must_use]
-    pub fn origins(self, origins: OriginPolicy) -> Self {
-        self.with(|acceptor| acceptor.origins(origins))
-    }
-
-    /// The limits on a request's head.
-    #[must_use]
-    pub fn head_limits(self, limits: HeadLimits) -> Self {
-        self.with(|acceptor| acceptor.head_limits(limits))
-    }
-
-    /// How long an opening handshake may take: 10 s by default.
-    #[must_use]
-    pub fn handshake_timeout(self, timeout: Duration) -> Self {
-        self.with(|acceptor| acceptor.timeout(timeout))
-    }
-
-    /// Looks at each request before it is accepted, and accepts it with what it likes or refuses it with a status,
-    /// headers and a body.
-    #[must_use]
-    pub fn on_request(
-        mut self,
-        decide: impl Fn(&Request) -> Result<Accept, Reject> + Send + Sync + 'static,
-    ) -> Self {
-        self.on_request = Some(Arc::new(decide));
-        self
-    }
-
-    /// Answers plain HTTP requests on the same port; otherwise they get 426.
-    #[must_use]
-    pub fn on_http(mut self, answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        self.on_http = Some(Arc::new(answer));
-        self
-    }
-
-    /// How long connections have to close when the server stops: 10 s by default. Then they are dropped.
-    #[must_use]
-    pub fn drain_timeout(mut self, drain: Duration) -> Self {
-        self.drain = drain;
-        self
-    }
+    server_builder!();
 
     /// Serves for ever: each connection in a task of its own, which runs the handler.
     ///
@@ -184,15 +112,14 @@ impl Server {
         H: Fn(Request, WebSocket<Stream>) -> F + Send + Sync + 'static,
         F: Future + Send + 'static,
     {
-        let Server { listener, acceptor, on_request, on_http, drain } = self;
-        let connections = Arc::new(Connections::default());
-        let service = Arc::new(Service { acceptor, on_request, on_http, handler, connections });
+        let Server { listener, settings } = self;
+        let service = Arc::new(Service { settings, handler, connections: Arc::default() });
         accept_until(&listener, stop, |stream| {
             tokio::spawn(Arc::clone(&service).connection(stream));
         })
         .await;
         drop(listener);
-        service.connections.drain(drain).await;
+        service.connections.drain(service.settings.drain).await;
         Ok(())
     }
 
@@ -207,8 +134,7 @@ impl Server {
     pub async fn accept(&self) -> io::Result<(Request, WebSocket<Stream>)> {
         loop {
             let stream = poll_fn(|cx| self.listener.poll_accept(cx)).await?;
-            let opened = open(&self.acceptor, self.on_request.as_ref(), self.on_http.as_ref(), stream).await;
-            if let Some((socket, request)) = opened {
+            if let Some((socket, request)) = open(&self.settings, stream).await {
                 return Ok((request, socket));
             }
         }
@@ -220,20 +146,13 @@ impl Server {
         accept_until(&server.listener, pin!(sockets.closed()), |stream| {
             let (server, sockets) = (Arc::clone(&server), sockets.clone());
             tokio::spawn(async move {
-                let opened =
-                    open(&server.acceptor, server.on_request.as_ref(), server.on_http.as_ref(), stream).await;
-                if let Some((socket, _)) = opened {
+                if let Some((socket, _)) = open(&server.settings, stream).await {
                     // When nobody is there to take it, it is dropped.
                     let _ = sockets.send(socket).await;
                 }
             });
         })
         .await;
-    }
-
-    fn with(mut self, change: impl FnOnce(Acceptor) -> Acceptor) -> Self {
-        self.acceptor = change(self.acceptor);
-        self
     }
 }
 
@@ -269,9 +188,7 @@ async fn accept_until(listener: &Listener, stop: impl Future<Output = ()>, mut b
 
 /// What the tasks of a server share.
 struct Service<H> {
-    acceptor: Acceptor,
-    on_request: Option<OnRequest>,
-    on_http: Option<OnHttp>,
+    settings: ServerSettings,
     handler: H,
     connections: Arc<Connections>,
 }
@@ -285,8 +202,7 @@ where
     /// connection does not keep the memory of a handshake.
     async fn connection(self: Arc<Self>, stream: Stream) {
         let entry = self.connections.enter();
-        let opened = open(&self.acceptor, self.on_request.as_ref(), self.on_http.as_ref(), stream).await;
-        let Some((socket, request)) = opened else { return };
+        let Some((socket, request)) = open(&self.settings, stream).await else { return };
         let subprotocol = socket.agreed_subprotocol();
         let Handle::Own(driver) = socket.handle else { return };
         let shared = Shared::new(*driver);
@@ -302,16 +218,12 @@ where
 }
 
 /// Does the opening handshake; `None` when there is no WebSocket, and the answer has been given.
-async fn open(
-    acceptor: &Acceptor,
-    on_request: Option<&OnRequest>,
-    on_http: Option<&OnHttp>,
-    stream: Stream,
-) -> Option<(WebSocket<Stream>, Request)> {
+async fn open(settings: &ServerSettings, stream: Stream) -> Option<(WebSocket<Stream>, Request)> {
+    let acceptor = Acceptor { settings: settings.accept.clone() };
     match acceptor.read(stream).await.ok()? {
-        Opening::Upgrade(asked) => accept(*asked, on_request).await,
+        Opening::Upgrade(asked) => accept(*asked, settings).await,
         Opening::Plain(plain) => {
-            let reply = on_http.map_or_else(Reply::upgrade_required, |answer| answer(plain.request()));
+            let reply = settings.answer(plain.request());
             // When it cannot be written, the client has gone.
             let _ = plain.reply(reply).await;
             None
@@ -319,12 +231,8 @@ async fn open(
     }
 }
 
-async fn accept(
-    asked: Asked<Stream>,
-    on_request: Option<&OnRequest>,
-) -> Option<(WebSocket<Stream>, Request)> {
-    let decision = on_request.map_or_else(|| Ok(Accept::new()), |decide| decide(asked.request()));
-    match decision {
+async fn accept(asked: Asked<Stream>, settings: &ServerSettings) -> Option<(WebSocket<Stream>, Request)> {
+    match settings.decide(asked.request()) {
         Ok(accept) => asked.accept_with(accept).await.ok(),
         Err(reject) => {
             // When it cannot be written, the client has gone.

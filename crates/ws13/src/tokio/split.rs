@@ -9,7 +9,7 @@ use crate::message::{Message, Outgoing};
 use crate::text::Text;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -63,12 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
         }
         driver.send(message.into())?;
         drop(driver);
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        match self.poll_sent(&mut cx) {
-            Poll::Ready(sent) => sent,
-            // The receiver, or whoever sends next, goes on when the stream takes more.
-            Poll::Pending => Ok(()),
-        }
+        self.write_now()
     }
 
     /// Sends a Ping of up to 125 bytes.
@@ -96,6 +91,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
         poll_fn(|cx| self.poll_sent(cx)).await
     }
 
+    /// Begins to close without waiting: queues the Close frame, and writes what can be written at once.
+    ///
+    /// # Errors
+    /// [`Misuse::CloseReason`] for a reason of more than 123 bytes.
+    pub fn start_close(&self, code: CloseCode, reason: impl Into<Text>) -> Result<(), Misuse> {
+        let frame = CloseFrame::new(code, reason)?;
+        self.0.lock().close(Some(frame));
+        // How the connection was lost, if it was, the receiver tells.
+        let _ = self.write_now();
+        Ok(())
+    }
+
     /// Whether messages can still be sent.
     pub fn is_open(&self) -> bool {
         self.0.lock().connection.is_open()
@@ -104,6 +111,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     /// Bytes that are queued and not written.
     pub fn queued(&self) -> usize {
         self.0.lock().outbox.queued()
+    }
+
+    /// Writes what can be written at once; the rest is left to the task that receives.
+    fn write_now(&self) -> Result<(), Error> {
+        let mut driver = self.0.lock();
+        match driver.poll_flush(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => {
+                driver.leave_writing();
+                Ok(())
+            }
+        }
     }
 
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

@@ -1,0 +1,32 @@
+//! The plain HTTP that `ws13 serve` answers beside its WebSockets.
+
+use ws13::handshake::{Reply, Request};
+
+/// The console page: one file, without anything from elsewhere.
+const CONSOLE: &str = include_str!("console.html");
+
+/// `/` is the console page, `/healthz` is `ok`, anything else is a 404.
+pub(super) fn answer(request: &Request) -> Reply {
+    if !matches!(request.method().as_str(), "GET" | "HEAD") {
+        return Reply::method_not_allowed();
+    }
+    match request.path() {
+        "/" => page().unwrap_or_else(|_| Reply::internal_error()),
+        "/healthz" => Reply::text(ws13::http::StatusCode::OK, "ok"),
+        _ => Reply::not_found(),
+    }
+}
+
+fn page() -> Result<Reply, ws13::handshake::Invalid> {
+    Reply::new(ws13::http::StatusCode::OK)
+        .header("Content-Security-Policy", POLICY)?
+        .header("Referrer-Policy", "no-referrer")?
+        .header("X-Content-Type-Options", "nosniff")?
+        .header("X-Frame-Options", "DENY")?
+        .header("Cache-Control", "no-cache")?
+        .body("text/html; charset=utf-8", CONSOLE)
+}
+
+/// Nothing is loaded from anywhere; connections may go to any WebSocket, which is what the page is for.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src ws: wss:; \
+                      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
