@@ -1,4 +1,62 @@
 //! WebSocket version 13 (RFC 6455): client, server and peer on one core that does no input and output of its own.
+//!
+//! # Connect
+//! ```
+//! # #[cfg(feature = "tokio")]
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use ws13::CloseCode;
+//!
+//! let mut socket = ws13::connect("ws://127.0.0.1:12345/").await?;
+//! socket.send("hi").await?;
+//! while let Some(message) = socket.receive().await? {
+//!     println!("{message:?}");
+//! }
+//! socket.close(CloseCode::NORMAL, "bye").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Serve
+//! ```
+//! # #[cfg(feature = "tokio")]
+//! # async fn run() -> std::io::Result<()> {
+//! let server = ws13::Server::bind("127.0.0.1:12345").await?;
+//! server
+//!     .serve(|_request, mut socket| async move {
+//!         while let Some(message) = socket.receive().await? {
+//!             socket.send(message).await?;
+//!         }
+//!         Ok::<(), ws13::Error>(())
+//!     })
+//!     .await
+//! # }
+//! ```
+//!
+//! # Without a runtime
+//! [`blocking`] has the same nouns and verbs on threads. [`Connection`] is the state machine below both: it takes
+//! bytes and time, and gives events and bytes; see [`connection`] for a loop of your own, [`handshake`] for the
+//! opening handshake, and [`frame`] and [`mask`] for the bare frames.
+//!
+//! # Modules
+//! | | |
+//! |---|---|
+//! | [`WebSocket`], [`Client`], [`Server`], [`Peer`] | on tokio |
+//! | [`blocking`] | the same on threads |
+//! | [`handshake`] | requests, answers, origins, URLs: pure |
+//! | [`connection`] | the state machine, its [`Inbox`] and [`Outbox`]: pure |
+//! | [`frame`], [`mask`], [`utf8`], [`close`] | the leaves: pure |
+//!
+//! # Features
+//! - `tokio` (default): the asynchronous driver.
+//! - `std`: the opening handshake, the blocking driver, masking keys from the operating system.
+//! - `json`: `send_json` and `receive_json` by serde.
+//!
+//! Without any of them the crate is `no_std` with `alloc`: frames, masking, and the connection.
+//!
+//! # What holds everywhere
+//! Every limit has a name and a default ([`Limits`]); memory is proportional to what a peer really sent. Pings are
+//! answered, sent by interval, and measured ([`Keepalive`]). A clean close is not an error. The library does not
+//! panic on anything a peer sends.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(unsafe_code)]
 
@@ -42,7 +100,7 @@ pub use accept::AcceptError;
 pub use client::ConnectError;
 pub use close::{CloseCode, CloseFrame};
 pub use connection::{
-    CloseCause, Closed, Connection, Event, Inbox, MaskKeys, MessageRef, Outbox, PartRef, Role,
+    CloseCause, Closed, Connection, Event, Inbox, MaskKeys, MessageRef, Outbox, Output, PartRef, Role,
 };
 #[cfg(feature = "std")]
 pub use entropy::OsMaskKeys;

@@ -97,7 +97,7 @@ impl Outbox {
     /// Queues a small frame ahead of all large ones that have not begun to be written: the next frame boundary that
     /// can be told. Gives the count of [`written`](Outbox::written) at which it is gone.
     pub(super) fn push_ahead(&mut self, frame: &[u8]) -> u64 {
-        let waiting = self.large.iter().position(|large| large.after - large.header_len >= self.head);
+        let waiting = self.large.iter().position(|large| large.after >= self.head + large.header_len);
         let ahead_of = match waiting {
             None => {
                 self.small.extend_from_slice(frame);

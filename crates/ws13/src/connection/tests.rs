@@ -261,3 +261,20 @@ fn the_rest_of_a_read_stays_in_its_lease_where_nobody_shares_it() {
     assert!(room.as_ptr() == lease && room.capacity() == LEASE);
     assert_eq!(inbox.bytes(), [1; 10]);
 }
+
+#[test]
+fn a_ping_while_a_large_frame_is_half_written_and_its_header_forgotten() {
+    let (mut connection, mut inbox, mut outbox) = server(Config::default());
+    for _ in 0..20 {
+        connection.send(&[1; 7000], &mut outbox).unwrap();
+    }
+    connection.send(alloc::vec![2; 9000], &mut outbox).unwrap();
+    let small = 20 * 7004 + 4;
+    outbox.advance(small + 1000);
+    // The small bytes before the payload, its header among them, are not kept any more.
+    inbox.extend_from_slice(&frame(0x89, b"p"));
+    assert!(matches!(connection.receive(&mut inbox, &mut outbox), Some(Event::Ping(b"p"))));
+    let rest = written(&mut connection, &mut outbox);
+    assert!(rest[..8000].iter().all(|byte| *byte == 2));
+    assert_eq!(rest[8000..], [0x8a, 1, b'p']);
+}

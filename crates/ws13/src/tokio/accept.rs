@@ -51,7 +51,7 @@ impl Acceptor {
         let mut early = BytesMut::new();
         let read = timeout(self.settings.timeout, self.read_request(&mut stream, &mut early)).await;
         let refused = match read.unwrap_or_else(|_| Err(AcceptError::Refused(Reject::request_timeout()))) {
-            Ok(Received::Plain(request)) => return Ok(Opening::Plain(Plain { stream, request })),
+            Ok(Received::Plain(request)) => return Ok(Opening::Plain(Box::new(Plain { stream, request }))),
             Ok(Received::Upgrade(upgrade)) => {
                 let config = Arc::clone(self.settings.config());
                 return Ok(Opening::Upgrade(Box::new(Asked { stream, upgrade, early, config })));
@@ -88,7 +88,7 @@ pub enum Opening<S> {
     /// A WebSocket.
     Upgrade(Box<Asked<S>>),
     /// Something else, by plain HTTP.
-    Plain(Plain<S>),
+    Plain(Box<Plain<S>>),
 }
 
 /// A valid opening handshake that waits for the decision; dropped, it ends the stream without an answer.

@@ -95,7 +95,13 @@ pub struct MessageReader<'a, S> {
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> MessageReader<'a, S> {
     pub(super) async fn begin(socket: &'a mut WebSocket<S>) -> Result<Option<Self>, Error> {
         let begun = poll_fn(|cx| poll_part(socket, cx, true)).await?;
-        Ok(begun.map(|(kind, part, last)| MessageReader { socket, kind, part, read: 0, last }))
+        Ok(begun.map(|PartFact { kind, fact, last }| MessageReader {
+            socket,
+            kind,
+            part: fact,
+            read: 0,
+            last,
+        }))
     }
 
     /// Whether the message is text or binary. Parts of a text may end in the middle of a character; that the whole
@@ -142,7 +148,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> MessageReader<'a, S> {
                 return Poll::Ready(Ok(len));
             }
             match ready!(poll_part(self.socket, cx, false))? {
-                Some((_, part, last)) => (self.part, self.read, self.last) = (part, 0, last),
+                Some(next) => (self.part, self.read, self.last) = (next.fact, 0, next.last),
                 None => self.last = true,
             }
         }
@@ -177,20 +183,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for MessageReader<'_, S> {
     }
 }
 
-/// The next part of a message, where it stands, and whether it is the last; `None` at the end of the connection.
+/// A part of a message: where it stands.
+struct PartFact {
+    kind: Kind,
+    fact: FactOrEnd,
+    last: bool,
+}
+
+/// The next part of a message; `None` at the end of the connection.
 /// `begin` skips what is left of an earlier message.
 fn poll_part<S: AsyncRead + AsyncWrite + Unpin>(
     socket: &mut WebSocket<S>,
     cx: &mut Context<'_>,
     begin: bool,
-) -> Poll<Result<Option<(Kind, FactOrEnd, bool)>, Error>> {
+) -> Poll<Result<Option<PartFact>, Error>> {
     loop {
         let fact = ready!(socket.poll_fact(cx, Mode::Parts));
         let mut access = socket.handle.access();
         let driver = &mut *access;
         match driver.connection.event(fact, &mut driver.inbox) {
             Event::Part(part) if begin && !part.first => {}
-            Event::Part(part) => return Poll::Ready(Ok(Some((part.kind, fact, part.last)))),
+            Event::Part(part) => {
+                return Poll::Ready(Ok(Some(PartFact { kind: part.kind, fact, last: part.last })));
+            }
             Event::Closed(_) => return Poll::Ready(driver.outcome().map(|()| None)),
             Event::Message(_) | Event::Ping(_) | Event::Pong(_) => {}
         }

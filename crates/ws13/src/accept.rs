@@ -1,0 +1,169 @@
+//! A server's settings for opening handshakes, whichever driver does them, and why one comes to nothing.
+
+use crate::connection::{Connection, Inbox, Role};
+use crate::handshake::server::{Options, ReadRequest, Received};
+use crate::handshake::{Invalid, OriginPolicy, Reject};
+use crate::limits::Config;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long an opening handshake may take, if nothing else is said.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long, and how much, is read after a refusal, so that the answer is not lost to a connection reset.
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
+pub(crate) const LINGER_BYTES: usize = 256 << 10;
+
+/// What an `Acceptor` was told.
+#[derive(Clone, Debug)]
+pub(crate) struct AcceptSettings {
+    options: Arc<Options>,
+    config: Arc<Config>,
+    pub(crate) origins: OriginPolicy,
+    pub(crate) timeout: Duration,
+}
+
+impl Default for AcceptSettings {
+    fn default() -> Self {
+        AcceptSettings {
+            options: Arc::default(),
+            config: Arc::default(),
+            origins: OriginPolicy::same_origin(),
+            timeout: HANDSHAKE_TIMEOUT,
+        }
+    }
+}
+
+impl AcceptSettings {
+    pub(crate) fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    pub(crate) fn set_config(&mut self, config: Arc<Config>) {
+        self.options().accept_missing_host = config.quirks.accept_missing_host;
+        self.config = config;
+    }
+
+    /// How requests are read, to change it.
+    pub(crate) fn options(&mut self) -> &mut Options {
+        Arc::make_mut(&mut self.options)
+    }
+
+    /// Begins to read a request.
+    pub(crate) fn reading(&self) -> ReadRequest {
+        ReadRequest::new(Arc::clone(&self.options))
+    }
+
+    /// Refuses what comes from a page that may not connect.
+    pub(crate) fn check(&self, received: Received) -> Result<Received, AcceptError> {
+        if let Received::Upgrade(upgrade) = &received {
+            self.origins.check(upgrade.request(), false).map_err(AcceptError::Refused)?;
+        }
+        Ok(received)
+    }
+}
+
+/// The connection that a handshake ended in; `early` is what followed the client's request.
+pub(crate) fn opened(config: Arc<Config>, early: &[u8]) -> (Connection, Inbox) {
+    let mut inbox = Inbox::new();
+    if !early.is_empty() {
+        inbox.extend_from_slice(early);
+    }
+    (Connection::new(Role::Server, config), inbox)
+}
+
+/// The settings' methods, the same for each driver's `Acceptor`, which has them in a field `settings`.
+macro_rules! acceptor_builder {
+    () => {
+        /// With the defaults: no subprotocol, pages of the same origin only, 10 s.
+        pub fn new() -> Self {
+            Acceptor::default()
+        }
+
+        /// Limits, keepalive and quirks of the connections.
+        #[must_use]
+        pub fn config(mut self, config: impl Into<std::sync::Arc<crate::limits::Config>>) -> Self {
+            self.settings.set_config(config.into());
+            self
+        }
+
+        /// Speaks a subprotocol; the first one named is the one preferred.
+        #[must_use]
+        pub fn subprotocol(mut self, subprotocol: crate::handshake::Subprotocol) -> Self {
+            self.settings.options().subprotocols.push(subprotocol);
+            self
+        }
+
+        /// Refuses clients that offer none of the subprotocols; otherwise they are accepted without one.
+        #[must_use]
+        pub fn require_subprotocol(mut self) -> Self {
+            self.settings.options().require_subprotocol = true;
+            self
+        }
+
+        /// The limits on a request's head.
+        #[must_use]
+        pub fn head_limits(mut self, limits: crate::handshake::HeadLimits) -> Self {
+            self.settings.options().limits = limits;
+            self
+        }
+
+        /// Which web pages may connect: by default those of this server itself.
+        #[must_use]
+        pub fn origins(mut self, origins: crate::handshake::OriginPolicy) -> Self {
+            self.settings.origins = origins;
+            self
+        }
+
+        /// How long an opening handshake may take: 10 s by default.
+        #[must_use]
+        pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
+            self.settings.timeout = timeout;
+            self
+        }
+    };
+}
+pub(crate) use acceptor_builder;
+
+/// Why a handshake came to nothing.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// It was refused with this answer.
+    Refused(Reject),
+    /// The caller's choice cannot be, such as a subprotocol that was not offered.
+    Choice(Invalid),
+    /// The client ended the stream before its request was complete.
+    Ended,
+    /// Reading or writing failed.
+    Io(io::Error),
+}
+
+impl fmt::Display for AcceptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AcceptError::Refused(reject) => write!(f, "the handshake was refused with {}", reject.status()),
+            AcceptError::Choice(error) => error.fmt(f),
+            AcceptError::Ended => f.write_str("the client ended the stream before its request was complete"),
+            AcceptError::Io(error) => write!(f, "the connection broke during the opening handshake: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for AcceptError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            AcceptError::Choice(error) => Some(error),
+            AcceptError::Io(error) => Some(error),
+            AcceptError::Refused(_) | AcceptError::Ended => None,
+        }
+    }
+}
+
+impl From<io::Error> for AcceptError {
+    fn from(error: io::Error) -> Self {
+        AcceptError::Io(error)
+    }
+}
