@@ -3,10 +3,12 @@
 use crate::exit::Failure;
 use crate::{lines, values};
 use clap::Args;
+use std::cell::Cell;
 use std::io::{self, IsTerminal};
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use ws13::{Client, CloseCode, Config, Message, Receiver, Sender, Stream};
 
 /// What `ws13 connect` is asked.
@@ -39,6 +41,9 @@ pub(crate) struct Connect {
     max_message: usize,
 }
 
+/// How long nothing must come, after the end of the input, to count as the end of the answers.
+const QUIET: Duration = Duration::from_millis(300);
+
 /// How long the closing handshake may take when the user is done with it.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -60,8 +65,14 @@ impl Connect {
             eprintln!("connected to {}{subprotocol}; type lines, end with Ctrl-D", self.url);
         }
         let (sender, receiver) = socket.split();
-        let mut talk =
-            Talk { sender, receiver, binary: self.binary, asked: self.count, came: 0, interactive };
+        let mut talk = Talk {
+            sender,
+            receiver,
+            binary: self.binary,
+            asked: self.count,
+            came: Rc::default(),
+            interactive,
+        };
         let mut interrupt = pin!(tokio::signal::ctrl_c());
         tokio::select! {
             ended = talk.run() => ended,
@@ -100,7 +111,7 @@ struct Talk {
     binary: bool,
     /// How many messages are waited for, where they are counted.
     asked: Option<u64>,
-    came: u64,
+    came: Rc<Cell<u64>>,
     interactive: bool,
 }
 
@@ -108,8 +119,9 @@ impl Talk {
     /// Sends and receives at once, so that neither waits for the other.
     async fn run(&mut self) -> Result<(), Failure> {
         let sender = self.sender.clone();
-        let (binary, counted) = (self.binary, self.asked.is_some());
-        let mut sending = pin!(send_lines(sender, binary, counted));
+        // Without a count, the end of the input is the end, once the answers have come.
+        let answers = self.asked.is_none().then(|| Rc::clone(&self.came));
+        let mut sending = pin!(send_lines(sender, self.binary, answers));
         let mut sent = false;
         let mut receiving = pin!(self.receive());
         loop {
@@ -127,10 +139,10 @@ impl Talk {
     }
 
     async fn receive(&mut self) -> Result<(), Failure> {
-        while self.asked != Some(self.came) {
+        while self.asked != Some(self.came.get()) {
             match self.receiver.receive().await? {
                 Some(message) => {
-                    self.came += 1;
+                    self.came.set(self.came.get() + 1);
                     print(&message)?;
                 }
                 None => return self.ended_by_peer(),
@@ -165,14 +177,19 @@ impl Talk {
 
     fn so_far(&self) -> String {
         match self.asked {
-            Some(asked) => format!("{} of {asked} messages had come", self.came),
-            None => format!("{} messages had come", self.came),
+            Some(asked) => format!("{} of {asked} messages had come", self.came.get()),
+            None => format!("{} messages had come", self.came.get()),
         }
     }
 }
 
-/// Sends the lines of standard input. At its end the closing handshake begins, unless messages are still counted on.
-async fn send_lines(sender: Sender<Stream>, binary: bool, counted: bool) -> Result<(), Failure> {
+/// Sends the lines of standard input. At its end, where `answers` counts what comes, waits until nothing more does, and
+/// then begins to close: some servers answer a Close before what came first.
+async fn send_lines(
+    sender: Sender<Stream>,
+    binary: bool,
+    answers: Option<Rc<Cell<u64>>>,
+) -> Result<(), Failure> {
     let mut input = lines::input();
     while let Some(line) = input.recv().await {
         match lines::message(line?, binary) {
@@ -180,7 +197,14 @@ async fn send_lines(sender: Sender<Stream>, binary: bool, counted: bool) -> Resu
             Err(complaint) => eprintln!("ws13: {complaint}"),
         }
     }
-    if !counted {
+    if let Some(answers) = answers {
+        loop {
+            let before = answers.get();
+            sleep(QUIET).await;
+            if answers.get() == before {
+                break;
+            }
+        }
         sender.close(CloseCode::NORMAL, "").await?;
     }
     Ok(())

@@ -59,6 +59,7 @@
 //! panic on anything a peer sends.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(unsafe_code)]
+#![warn(unreachable_pub)]
 
 extern crate alloc;
 
@@ -100,7 +101,8 @@ pub use accept::AcceptError;
 pub use client::ConnectError;
 pub use close::{CloseCode, CloseFrame};
 pub use connection::{
-    CloseCause, Closed, Connection, Event, Inbox, MaskKeys, MessageRef, Outbox, Output, PartRef, Role,
+    CloseCause, Closed, Connection, Event, Inbox, MaskKeys, MessageRef, Outbox, Outgoing, Output, PartRef,
+    Role,
 };
 #[cfg(feature = "std")]
 pub use entropy::OsMaskKeys;
@@ -111,7 +113,7 @@ pub use error::{Fault, LimitHit, Lost, Misuse, Violation};
 #[cfg(feature = "std")]
 pub use http;
 pub use limits::{Config, Keepalive, Limits, Quirks};
-pub use message::{Kind, Message, Outgoing};
+pub use message::{Kind, Message};
 #[cfg(feature = "std")]
 pub use server::LocalAddr;
 pub use text::Text;

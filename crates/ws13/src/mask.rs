@@ -25,7 +25,13 @@ pub fn apply(key: MaskKey, offset: usize, payload: &mut [u8]) {
             *byte ^= key;
         }
     }
-    for (byte, key) in blocks.into_remainder().iter_mut().zip(&pattern) {
+    let mut words = blocks.into_remainder().chunks_exact_mut(WORD);
+    for word in &mut words {
+        for (byte, key) in word.iter_mut().zip(&pattern) {
+            *byte ^= key;
+        }
+    }
+    for (byte, key) in words.into_remainder().iter_mut().zip(&pattern) {
         *byte ^= key;
     }
 }
@@ -46,6 +52,9 @@ pub fn extend(target: &mut Vec<u8>, key: MaskKey, offset: usize, payload: &[u8])
 
 /// Bytes that are masked at once: four or two registers, whatever the machine has.
 const BLOCK: usize = 32;
+
+/// Bytes of what is left that are masked at once.
+const WORD: usize = 8;
 
 /// Bytes that are copied before they are masked: well inside the first level cache.
 const PIECE: usize = 4096;

@@ -112,7 +112,7 @@ fn data(state: &State, input: &Input) -> (Answer, State) {
     }
 }
 
-/// 5.5.1: the body is empty, or a code (7.4) and a reason in UTF-8; the answer echoes the code.
+/// 5.5.1: the body is empty, or a code (7.4) and a reason in UTF-8; the answer echoes both.
 fn close(state: &State, payload: &[u8]) -> (Answer, State) {
     let code = match payload {
         [] => None,
@@ -128,9 +128,8 @@ fn close(state: &State, payload: &[u8]) -> (Answer, State) {
             Some(code)
         }
     };
-    let echo = code.map_or(vec![], |code| close_payload(code, ""));
     let receive = Receive::Closed { code: code.unwrap_or(1005) };
-    (closing(state, echo), State { send_open: false, receive, ..state.clone() })
+    (closing(state, payload.into()), State { send_open: false, receive, ..state.clone() })
 }
 
 /// 7.1.7: a Close frame with the code, unless one was sent already.
@@ -166,7 +165,7 @@ fn states() -> Vec<State> {
 }
 
 fn inputs(role: Role) -> Vec<Input> {
-    let payloads: [&[u8]; 5] = [b"", b"h", b"hi", &[0x03, 0xe8], &[0x03, 0xe8, 0xff]];
+    let payloads: [&[u8]; 6] = [b"", b"h", b"hi", &[0x03, 0xe8], b"\x0b\xb8why", &[0x03, 0xe8, 0xff]];
     let mut inputs = Vec::new();
     for opcode in 0..16 {
         for fin in [false, true] {
@@ -278,7 +277,7 @@ fn every_frame_in_every_state_5_and_7() {
             }
         }
     }
-    assert_eq!(pairs, 14 * 16 * 2 * 2 * 4 * 5);
+    assert_eq!(pairs, 14 * 16 * 2 * 2 * 4 * 6);
 }
 
 #[test]

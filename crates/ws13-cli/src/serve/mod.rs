@@ -116,9 +116,10 @@ impl Serve {
 /// Sends each message back, out of the buffer that it came in.
 async fn echo(mut socket: WebSocket<Stream>) -> Result<(), Error> {
     while let Some(mut lent) = socket.receive_ref().await? {
-        let (event, mut output) = lent.split();
-        if let Event::Message(message) = event {
-            output.send(message)?;
+        while let Some((event, mut output)) = lent.next() {
+            if let Event::Message(message) = event {
+                output.send(message)?;
+            }
         }
     }
     Ok(())

@@ -1,1 +1,60 @@
-//! x
+//! The driver for threads: the same nouns and verbs as on tokio, without `.await` and without a runtime.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use ws13::CloseCode;
+//! use ws13::blocking::{Server, connect};
+//!
+//! let server = Server::bind("127.0.0.1:0")?;
+//! let url = format!("ws://{}/", server.local_addr()?);
+//! let stop = server.stop_handle();
+//! let serving = std::thread::spawn(move || {
+//!     server.serve(|_request, mut socket| {
+//!         while let Some(message) = socket.receive()? {
+//!             socket.send(message)?;
+//!         }
+//!         Ok::<(), ws13::Error>(())
+//!     })
+//! });
+//!
+//! let mut socket = connect(&url)?;
+//! socket.send("hi")?;
+//! assert_eq!(socket.receive()?.unwrap().as_text(), Some("hi"));
+//! socket.close(CloseCode::NORMAL, "bye")?;
+//!
+//! stop.stop();
+//! serving.join().unwrap()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A connection keeps its deadlines by the read and write timeouts of its stream: see [`Transport`]. Where one thread
+//! sends while another receives, [`WebSocket::split`] makes two halves.
+
+mod accept;
+mod client;
+mod connections;
+mod driver;
+mod handle;
+mod handshake;
+mod net;
+mod pace;
+mod parts;
+mod peer;
+mod scratch;
+mod server;
+mod shared;
+mod split;
+mod state;
+mod transport;
+mod websocket;
+
+pub use accept::{Acceptor, Asked, Opening, Plain};
+pub use client::{Client, connect};
+pub use net::Stream;
+pub use parts::{MessageReader, MessageWriter};
+pub use peer::Peer;
+pub use server::{Server, StopHandle};
+pub use split::{Receiver, Sender};
+pub use transport::{Duplex, Transport, Untimed};
+pub use websocket::{Lent, WebSocket};

@@ -5,6 +5,7 @@ use crate::close::{CloseFrame, meaning};
 use crate::error::{Fault, Lost};
 use crate::message::{Kind, Message};
 use crate::text::{self, Text};
+use alloc::boxed::Box;
 use bytes::Bytes;
 use core::fmt;
 
@@ -20,7 +21,7 @@ pub enum Event<'a> {
     /// A Pong, asked for or not.
     Pong(&'a [u8]),
     /// The end of the connection: the last event, and exactly one.
-    Closed(Closed),
+    Closed(Box<Closed>),
 }
 
 /// A whole message, lent until the next event is asked for.

@@ -71,22 +71,22 @@ impl Inbox {
 
     /// A buffer with room to append what is read next; [`advance_received`](Inbox::advance_received) must follow.
     ///
-    /// `lease` gives an empty buffer with a capacity of [`LEASE`] where one is needed. A large frame grows its
-    /// buffer with what arrives: the room is never more than what is here already, or a lease.
-    pub fn room(&mut self, lease: impl FnOnce() -> BytesMut) -> &mut BytesMut {
+    /// `lease` gives an empty buffer of at least the capacity it is asked for. That is [`LEASE`], or more for a large
+    /// frame; then it may give one without capacity, to say that it has none at hand. A large frame grows its buffer
+    /// with what arrives: what is made for it is never more than what is here already, or a lease.
+    pub fn room(&mut self, lease: impl FnOnce(usize) -> BytesMut) -> &mut BytesMut {
         self.release();
         self.reset_if_empty();
         let unread = self.buf.len() - self.start;
         if unread == 0 {
             if self.buf.capacity() < LEASE && !self.buf.try_reclaim(LEASE) {
-                self.buf = lease();
+                self.buf = lease(LEASE);
                 self.leased = true;
             }
             return &mut self.buf;
         }
         let missing = self.expected.saturating_sub(unread);
-        let wanted =
-            if missing > 0 { missing.min(unread.max(LEASE - unread.min(LEASE))) } else { LEAST_ROOM };
+        let wanted = growth(unread, missing);
         if self.buf.capacity() - self.buf.len() < wanted.min(LEAST_ROOM) {
             self.make_room(unread, wanted, lease);
         }
@@ -174,7 +174,10 @@ impl Inbox {
     #[inline]
     pub(super) fn at(&self, place: Place) -> &[u8] {
         match place {
-            Place::Front { offset, len } => &self.buf[self.start + offset..self.start + offset + len],
+            Place::Front { offset, len } => {
+                let from = self.start + offset as usize;
+                &self.buf[from..from + len]
+            }
             Place::Assembled => &self.assembled,
         }
     }
@@ -183,6 +186,7 @@ impl Inbox {
     pub(super) fn share(&mut self, place: Place) -> Bytes {
         match place {
             Place::Front { offset, len } => {
+                let offset = offset as usize;
                 let from = self.start + offset;
                 let bytes = self.buf.split_to(from + len).freeze();
                 self.start = 0;
@@ -201,18 +205,18 @@ impl Inbox {
     }
 
     /// Brings the unread bytes into a buffer with `wanted` bytes of room after them.
-    fn make_room(&mut self, unread: usize, wanted: usize, lease: impl FnOnce() -> BytesMut) {
+    fn make_room(&mut self, unread: usize, wanted: usize, lease: impl FnOnce(usize) -> BytesMut) {
         bytes::Buf::advance(&mut self.buf, self.start);
         self.start = 0;
         if self.leased && self.buf.try_reclaim(wanted) {
             // Nobody holds what was handled: the rest has moved to the front of the same lease.
             return;
         }
-        if unread + wanted <= LEASE {
-            let mut fresh = lease();
+        let mut fresh = lease(LEASE.max(unread + wanted));
+        if fresh.capacity() > 0 {
             fresh.extend_from_slice(self.bytes());
-            self.buf = fresh;
             self.leased = true;
+            self.buf = fresh;
         } else {
             // `BytesMut::reserve` would double the buffer, and a frame would cost up to twice its length.
             let mut grown = Vec::from(core::mem::take(&mut self.buf));
@@ -222,11 +226,22 @@ impl Inbox {
     }
 }
 
+/// How many bytes of room to make after `unread` bytes of a frame of which `missing` have not come; 0 when that is
+/// not known.
+fn growth(unread: usize, missing: usize) -> usize {
+    match missing {
+        0 => LEAST_ROOM,
+        // The end is near: not one more read for a few bytes.
+        missing if missing <= unread + LEASE / 4 => missing,
+        missing => missing.min(unread.max(LEASE - unread.min(LEASE))),
+    }
+}
+
 /// Where an event's payload stands in the inbox.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
     /// `len` bytes, `offset` bytes after the front.
-    Front { offset: usize, len: usize },
+    Front { offset: u32, len: usize },
     /// The joined fragments.
     Assembled,
 }
@@ -235,7 +250,7 @@ pub(crate) enum Place {
 mod tests {
     use super::*;
 
-    fn lease() -> BytesMut {
+    fn lease(_: usize) -> BytesMut {
         BytesMut::with_capacity(LEASE)
     }
 

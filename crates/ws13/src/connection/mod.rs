@@ -31,6 +31,7 @@ mod event;
 mod inbox;
 mod keepalive;
 mod outbox;
+mod outgoing;
 mod receiver;
 mod sender;
 #[cfg(all(test, feature = "std"))]
@@ -39,13 +40,14 @@ mod tests;
 pub use event::{CloseCause, Closed, Event, MessageRef, PartRef};
 pub use inbox::{Inbox, LEASE, SHARE_FROM};
 pub use outbox::Outbox;
+pub use outgoing::Outgoing;
 pub use sender::MaskKeys;
 
 use crate::close::CloseFrame;
 use crate::error::{Fault, Lost, Misuse};
 use crate::frame::OpCode;
 use crate::limits::Config;
-use crate::message::{Kind, Outgoing};
+use crate::message::Kind;
 use crate::time::Timestamp;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -157,6 +159,7 @@ impl Connection {
     /// Reading or writing failed, or the driver gave the connection up: nothing more will be read or written.
     pub fn lose(&mut self, lost: Lost, outbox: &mut Outbox) {
         self.transport = Transport::Gone;
+        self.sender.abandon();
         self.decide(CloseCause::Lost(lost), None);
         outbox.clear();
     }
@@ -168,9 +171,6 @@ impl Connection {
     /// parts, [`Misuse::QueueFull`] where the queue is over its cap. Nothing is queued then.
     #[inline]
     pub fn send<'a>(&mut self, message: impl Into<Outgoing<'a>>, outbox: &mut Outbox) -> Result<(), Misuse> {
-        if self.transport == Transport::Gone {
-            return Err(Misuse::Closed);
-        }
         self.sender.message(message.into(), outbox, &self.config)
     }
 
@@ -194,17 +194,17 @@ impl Connection {
     /// Queues a Ping, ahead of large messages; keepalive sends its own.
     ///
     /// # Errors
-    /// [`Misuse::Closed`], [`Misuse::ControlPayload`] for more than 125 bytes.
+    /// [`Misuse::Closed`], [`Misuse::QueueFull`], [`Misuse::ControlPayload`] for more than 125 bytes.
     pub fn ping(&mut self, payload: &[u8], outbox: &mut Outbox) -> Result<(), Misuse> {
-        self.sender.control(OpCode::Ping, payload, outbox)
+        self.sender.control(OpCode::Ping, payload, outbox, &self.config)
     }
 
     /// Queues an unsolicited Pong, which nobody answers; Pings are answered without it.
     ///
     /// # Errors
-    /// [`Misuse::Closed`], [`Misuse::ControlPayload`] for more than 125 bytes.
+    /// [`Misuse::Closed`], [`Misuse::QueueFull`], [`Misuse::ControlPayload`] for more than 125 bytes.
     pub fn pong(&mut self, payload: &[u8], outbox: &mut Outbox) -> Result<(), Misuse> {
-        self.sender.control(OpCode::Pong, payload, outbox)
+        self.sender.control(OpCode::Pong, payload, outbox, &self.config)
     }
 
     /// Begins the closing handshake: queues a Close frame, with a code and reason or empty. What the peer sent before
@@ -274,8 +274,8 @@ impl Connection {
         match due {
             Due::Nothing => {}
             Due::Ping(payload) => {
-                // It cannot be refused: the sender is open, and the payload is short.
-                let _ = self.sender.control(OpCode::Ping, &payload, outbox);
+                // Refused only by a full queue, whose peer is stalled: the stall timeout ends that.
+                let _ = self.sender.control(OpCode::Ping, &payload, outbox, &self.config);
             }
             Due::Lost(lost) => self.lose(lost, outbox),
         }
@@ -288,8 +288,22 @@ impl Connection {
     }
 
     /// As `receive`, but tells where the payload stands instead of lending it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_fact(
+        &mut self,
+        inbox: &mut Inbox,
+        outbox: &mut Outbox,
+        mode: Mode,
+    ) -> Option<FactOrEnd> {
+        if mode == Mode::Whole && !self.receive_closed && !self.reported {
+            if let Some(fact) = self.receiver.small_message(inbox, &self.config.limits) {
+                return Some(FactOrEnd::Fact(fact));
+            }
+        }
+        self.next_fact_of_any_kind(inbox, outbox, mode)
+    }
+
+    fn next_fact_of_any_kind(
         &mut self,
         inbox: &mut Inbox,
         outbox: &mut Outbox,
@@ -331,7 +345,7 @@ impl Connection {
         Some(self.event_and_output(fact, inbox, outbox))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn event_and_output<'a>(
         &'a mut self,
         fact: FactOrEnd,
@@ -343,7 +357,7 @@ impl Connection {
     }
 
     /// The fact with its payload, borrowed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn event<'a>(&self, fact: FactOrEnd, inbox: &'a mut Inbox) -> Event<'a> {
         match (fact, &self.outcome) {
             (FactOrEnd::Fact(Fact::Message { kind, place }), _) => {
@@ -355,18 +369,20 @@ impl Connection {
             (FactOrEnd::Fact(Fact::Ping(place)), _) => Event::Ping(inbox.at(place)),
             (FactOrEnd::Fact(Fact::Pong(place)), _) => Event::Pong(inbox.at(place)),
             (FactOrEnd::End | FactOrEnd::Fact(Fact::Close(_)), Some(outcome)) => {
-                Event::Closed(outcome.as_ref().clone())
+                Event::Closed(outcome.clone())
             }
             // Never: a Close is no event of its own, and the end comes with its outcome.
             (FactOrEnd::End | FactOrEnd::Fact(Fact::Close(_)), None) => {
-                Event::Closed(Closed::new(CloseCause::Lost(Lost::Aborted), None))
+                Event::Closed(Box::new(Closed::new(CloseCause::Lost(Lost::Aborted), None)))
             }
         }
     }
 
     /// Handles a control frame; says whether the user is told of it.
     fn control(&mut self, fact: Fact, inbox: &Inbox, outbox: &mut Outbox) -> Result<bool, Fault> {
-        self.keepalive.count_control(self.config.limits.max_control_frames)?;
+        if !matches!(fact, Fact::Close(_)) {
+            self.keepalive.count_control(self.config.limits.max_control_frames)?;
+        }
         match fact {
             Fact::Ping(place) => self.sender.pong(inbox.at(place), outbox),
             Fact::Pong(place) => self.keepalive.pong(inbox.at(place)),
@@ -381,10 +397,11 @@ impl Connection {
     }
 
     /// "If an endpoint receives a Close frame and did not previously send a Close frame, the endpoint MUST send a
-    /// Close frame in response … typically echos the status code it received." (5.5.1)
+    /// Close frame in response … typically echos the status code it received." (5.5.1) The reason goes along: it is
+    /// what a browser shows to its page.
     fn closed_by_peer(&mut self, frame: Option<CloseFrame>, outbox: &mut Outbox) {
         self.receive_closed = true;
-        self.close(frame.as_ref().map(|frame| frame.code().into()), outbox);
+        self.close(frame.clone(), outbox);
         self.decide(CloseCause::Handshake, frame);
     }
 

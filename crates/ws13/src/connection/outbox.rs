@@ -2,7 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 
 /// What is queued on a connection and not written yet.
 ///
@@ -17,6 +17,8 @@ pub struct Outbox {
     large: VecDeque<Large>,
     queued: usize,
     written: u64,
+    /// The buffer of a large payload that is written, where nobody else holds it.
+    spent: Option<BytesMut>,
 }
 
 #[derive(Debug)]
@@ -74,6 +76,12 @@ impl Outbox {
         self.small = buffer;
     }
 
+    /// The buffer of a large payload that is written and no longer used, to be lent again.
+    #[inline]
+    pub fn take_spent(&mut self) -> Option<BytesMut> {
+        self.spent.take()
+    }
+
     /// Forgets what is queued.
     pub(crate) fn clear(&mut self) {
         *self = Outbox { written: self.written, ..Outbox::default() };
@@ -124,7 +132,7 @@ impl Outbox {
                 let step = len.min(large.payload.len());
                 large.payload.advance(step);
                 if large.payload.is_empty() {
-                    self.large.pop_front();
+                    self.spent = self.large.pop_front().and_then(|large| large.payload.try_into_mut().ok());
                 }
                 step
             }

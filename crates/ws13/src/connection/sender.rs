@@ -3,11 +3,12 @@
 use super::Role;
 use super::inbox::SHARE_FROM;
 use super::outbox::Outbox;
+use super::outgoing::{Outgoing, Payload};
 use crate::error::Misuse;
 use crate::frame::{Header, MAX_CONTROL_PAYLOAD, MaskKey, OpCode, Rsv};
 use crate::limits::Config;
 use crate::mask;
-use crate::message::{Kind, Outgoing, Payload};
+use crate::message::Kind;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -29,15 +30,17 @@ pub(super) struct Sender {
     closed: bool,
     /// The message that is being written in parts, and whether its first frame is out.
     partial: Option<(Kind, bool)>,
-    /// The Pong that is owed while an earlier one is not written yet.
+    /// The Pong that is owed while earlier ones are not written yet.
     owed_pong: Option<Vec<u8>>,
-    /// The count of written bytes at which the queued Pong is gone.
-    pong_gone_at: u64,
+    /// Pongs that were queued since all of them were written.
+    queued_pongs: u8,
+    /// The count of written bytes at which the last of them is gone.
+    pongs_gone_at: u64,
 }
 
 impl Sender {
     pub(super) fn new(keys: Option<Box<dyn MaskKeys>>) -> Self {
-        Sender { keys, closed: false, partial: None, owed_pong: None, pong_gone_at: 0 }
+        Sender { keys, closed: false, partial: None, owed_pong: None, queued_pongs: 0, pongs_gone_at: 0 }
     }
 
     pub(super) fn role(&self) -> Role {
@@ -54,8 +57,30 @@ impl Sender {
     }
 
     /// Queues a whole message.
-    #[inline]
+    #[inline(always)]
     pub(super) fn message(
+        &mut self,
+        message: Outgoing<'_>,
+        outbox: &mut Outbox,
+        config: &Config,
+    ) -> Result<(), Misuse> {
+        let len = message.payload.as_slice().len();
+        let plain =
+            self.keys.is_none() && !self.closed && self.partial.is_none() && config.fragment_size.is_none();
+        if plain && len <= MAX_CONTROL_PAYLOAD && outbox.queued() < config.limits.queue_cap {
+            // The commonest case, and quickly so: a small frame of a server, whose header is two bytes.
+            let header = [0x80 | message.kind.opcode().bits(), len as u8];
+            outbox.push_small(|small| {
+                small.reserve(header.len() + len);
+                small.extend_from_slice(&header);
+                small.extend_from_slice(message.payload.as_slice());
+            });
+            return Ok(());
+        }
+        self.message_of_any_kind(message, outbox, config)
+    }
+
+    fn message_of_any_kind(
         &mut self,
         message: Outgoing<'_>,
         outbox: &mut Outbox,
@@ -108,10 +133,9 @@ impl Sender {
         opcode: OpCode,
         payload: &[u8],
         outbox: &mut Outbox,
+        config: &Config,
     ) -> Result<(), Misuse> {
-        if self.closed {
-            return Err(Misuse::Closed);
-        }
+        self.check_open(outbox, config)?;
         if payload.len() > MAX_CONTROL_PAYLOAD {
             return Err(Misuse::ControlPayload { len: payload.len() });
         }
@@ -120,23 +144,28 @@ impl Sender {
     }
 
     /// Answers a Ping: "an endpoint MUST send a Pong frame in response", and "MAY elect to send a Pong frame for only
-    /// the most recently processed Ping frame" (5.5.2, 5.5.3). At most one is queued, and one owed.
+    /// the most recently processed Ping frame" (5.5.2, 5.5.3). A burst is answered Ping by Ping; a peer that does not
+    /// take the answers is owed no more than the newest.
     pub(super) fn pong(&mut self, payload: &[u8], outbox: &mut Outbox) {
         if self.closed {
             return;
         }
-        if outbox.written() < self.pong_gone_at {
-            self.owed_pong = Some(payload.into());
-        } else {
+        if outbox.written() >= self.pongs_gone_at {
+            self.queued_pongs = 0;
+        }
+        if self.queued_pongs < MAX_QUEUED_PONGS {
             // This Ping is the newest; what was owed for an older one must not follow it.
             self.owed_pong = None;
-            self.pong_gone_at = self.control_ahead(OpCode::Pong, payload, outbox);
+            self.queued_pongs += 1;
+            self.pongs_gone_at = self.control_ahead(OpCode::Pong, payload, outbox);
+        } else {
+            self.owed_pong = Some(payload.into());
         }
     }
 
-    /// Queues the owed Pong when the earlier one is written.
+    /// Queues the owed Pong when the earlier ones are written.
     pub(super) fn settle_pong(&mut self, outbox: &mut Outbox) {
-        if outbox.written() >= self.pong_gone_at {
+        if outbox.written() >= self.pongs_gone_at {
             if let Some(payload) = self.owed_pong.take() {
                 self.pong(&payload, outbox);
             }
@@ -148,9 +177,18 @@ impl Sender {
         if self.closed {
             return;
         }
+        // A Ping that came before is still answered: only a received Close would excuse us (5.5.2).
+        if let Some(payload) = self.owed_pong.take() {
+            self.control_ahead(OpCode::Pong, &payload, outbox);
+        }
+        self.closed = true;
+        self.frame(true, OpCode::Close, Payload::Slice(payload), payload.len(), outbox);
+    }
+
+    /// The connection is gone: nothing can be sent any more.
+    pub(super) fn abandon(&mut self) {
         self.closed = true;
         self.owed_pong = None;
-        self.frame(true, OpCode::Close, Payload::Slice(payload), payload.len(), outbox);
     }
 
     fn check_open(&self, outbox: &Outbox, config: &Config) -> Result<(), Misuse> {
@@ -215,6 +253,10 @@ impl Sender {
         self.keys.as_mut().map(|keys| keys.next_key())
     }
 }
+
+/// Pongs that may be queued at once: a burst of Pings is answered one by one, and at most 2 KiB wait for a peer that
+/// takes nothing.
+pub(super) const MAX_QUEUED_PONGS: u8 = 16;
 
 impl Kind {
     fn opcode(self) -> OpCode {

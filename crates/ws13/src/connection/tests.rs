@@ -19,6 +19,12 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat()
 }
 
+/// As many Pings as have their Pongs queued at once, and one more.
+fn burst() -> Vec<u8> {
+    let queued = frame(0x89, b"1").repeat(sender::MAX_QUEUED_PONGS.into());
+    [queued, frame(0x89, b"2")].concat()
+}
+
 fn written(connection: &mut Connection, outbox: &mut Outbox) -> Vec<u8> {
     let mut bytes = Vec::new();
     while connection.wants_write(outbox) {
@@ -167,15 +173,17 @@ fn the_first_cause_of_an_end_stands() {
 }
 
 #[test]
-fn a_close_forgets_the_owed_pong_and_nothing_follows_it() {
+fn a_close_goes_behind_the_owed_pong_and_nothing_follows_it() {
     let (mut connection, mut inbox, mut outbox) = server(Config::default());
-    inbox.extend_from_slice(&[frame(0x89, b"1"), frame(0x89, b"2")].concat());
+    inbox.extend_from_slice(&burst());
     while connection.receive(&mut inbox, &mut outbox).is_some() {}
     assert!(connection.sender.owes_pong());
     connection.close(None, &mut outbox);
     inbox.extend_from_slice(&frame(0x89, b"3"));
     assert!(matches!(connection.receive(&mut inbox, &mut outbox), Some(Event::Ping(b"3"))));
-    assert_eq!(written(&mut connection, &mut outbox), [0x8a, 1, b'1', 0x88, 0]);
+    let queued = [0x8a, 1, b'1'].repeat(sender::MAX_QUEUED_PONGS.into());
+    let expected = [&queued[..], &[0x8a, 1, b'2', 0x88, 0]].concat();
+    assert_eq!(written(&mut connection, &mut outbox), expected);
 }
 
 #[test]
@@ -183,12 +191,13 @@ fn an_owed_pong_is_queued_when_the_one_before_it_is_written_and_not_earlier() {
     let (mut connection, mut inbox, mut outbox) = server(Config::default());
     connection.send(alloc::vec![0; 20_000], &mut outbox).unwrap();
     outbox.advance(1);
-    inbox.extend_from_slice(&[frame(0x89, b"1"), frame(0x89, b"2")].concat());
+    inbox.extend_from_slice(&burst());
     while connection.receive(&mut inbox, &mut outbox).is_some() {}
-    // Header of 4 bytes, payload, the first Pong.
-    while outbox.written() < 4 + 20_000 + 2 {
+    // Header of 4 bytes, payload, the queued Pongs but for one byte.
+    let almost = 4 + 20_000 + 3 * u64::from(sender::MAX_QUEUED_PONGS) - 1;
+    while outbox.written() < almost {
         assert!(connection.wants_write(&mut outbox) && connection.sender.owes_pong());
-        let len = outbox.chunk().len().min(5000).min((4 + 20_000 + 2 - outbox.written()) as usize);
+        let len = outbox.chunk().len().min(5000).min((almost - outbox.written()) as usize);
         outbox.advance(len);
     }
     assert!(connection.wants_write(&mut outbox) && connection.sender.owes_pong(), "a byte of it is left");
@@ -239,7 +248,7 @@ fn limits_of_zero_refuse_all_but_empty_messages() {
 #[test]
 fn a_lease_of_which_a_part_is_shared_is_given_back_all_the_same() {
     let mut inbox = Inbox::new();
-    inbox.room(|| BytesMut::with_capacity(LEASE)).extend_from_slice(&[1; 30_000]);
+    inbox.room(|_| BytesMut::with_capacity(LEASE)).extend_from_slice(&[1; 30_000]);
     inbox.lend(20_000);
     let shared = inbox.share(inbox::Place::Front { offset: 0, len: 20_000 });
     let mut lease = inbox.park();
@@ -253,11 +262,11 @@ fn a_lease_of_which_a_part_is_shared_is_given_back_all_the_same() {
 #[test]
 fn the_rest_of_a_read_stays_in_its_lease_where_nobody_shares_it() {
     let mut inbox = Inbox::new();
-    let room = inbox.room(|| BytesMut::with_capacity(LEASE));
+    let room = inbox.room(|_| BytesMut::with_capacity(LEASE));
     room.extend_from_slice(&alloc::vec![1; LEASE]);
     let lease = room.as_ptr();
     inbox.consume(LEASE - 10);
-    let room = inbox.room(|| panic!("there is a lease already"));
+    let room = inbox.room(|_| panic!("there is a lease already"));
     assert!(room.as_ptr() == lease && room.capacity() == LEASE);
     assert_eq!(inbox.bytes(), [1; 10]);
 }

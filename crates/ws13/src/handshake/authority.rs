@@ -1,7 +1,7 @@
 //! A host and a port, as they stand in a Host header, an Origin and a URL (RFC 3986, section 3.2).
 
+use core::net::Ipv6Addr;
 use std::fmt;
-use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 /// The longest host name: no name in the DNS is longer than 253 characters.

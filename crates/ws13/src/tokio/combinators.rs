@@ -1,5 +1,6 @@
 //! `Stream` and `Sink`, so that the futures combinators work.
 
+use super::driver::Driver;
 use super::split::Receiver;
 use super::websocket::WebSocket;
 use crate::close::CloseCode;
@@ -41,7 +42,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
     type Error = Error;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.get_mut().handle.poll(cx, |driver, cx| driver.poll_room(cx))
+        self.get_mut().handle.poll_in_time(cx, Driver::poll_room)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
@@ -49,7 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.get_mut().handle.poll(cx, |driver, cx| driver.poll_flush(cx))
+        self.get_mut().handle.poll_in_time(cx, Driver::poll_flush)
     }
 
     /// Closes with 1000, and waits for the end as [`WebSocket::close`] does.

@@ -2,9 +2,10 @@
 
 use super::timer::Timer;
 use crate::close::CloseFrame;
+use crate::connection::Outgoing;
 use crate::connection::{CloseCause, Closed, Connection, Event, FactOrEnd, Inbox, Mode, Outbox, Output};
 use crate::error::{Error, Lost, Misuse};
-use crate::message::{Kind, Outgoing};
+use crate::message::Kind;
 use crate::pool;
 use bytes::Buf;
 use std::io::{self, IoSlice};
@@ -32,6 +33,8 @@ pub(super) struct Driver<S> {
     write_waker: Option<Waker>,
     /// The task that serves this connection.
     task: Option<Waker>,
+    /// The task that receives, where another one may come upon its events: a deadline, a read.
+    reader: Option<Waker>,
     /// The task that receives, where others may send.
     receiving: Option<Waker>,
     /// The server has given this connection up.
@@ -58,6 +61,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             ended: false,
             write_waker: None,
             task: None,
+            reader: None,
             receiving: None,
             abandoned: false,
         }
@@ -74,6 +78,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(super) fn wake_task(&self) {
         if let Some(task) = &self.task {
             task.wake_by_ref();
+        }
+    }
+
+    /// As `poll`, for one who has no timer: who receives has to keep the time of what now waits to be written.
+    pub(super) fn poll_for_sender(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<Result<(), Error>>,
+    ) -> Poll<Result<(), Error>> {
+        let polled = poll(self, cx);
+        if polled.is_pending() && self.connection.wants_time(&self.outbox) {
+            self.wake_reader();
+        }
+        polled
+    }
+
+    fn remember_reader(&mut self, waker: &Waker) {
+        if self.write_waker.is_some() && !self.reader.as_ref().is_some_and(|reader| reader.will_wake(waker)) {
+            self.reader = Some(waker.clone());
+        }
+    }
+
+    pub(super) fn wake_reader(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
         }
     }
 
@@ -126,8 +155,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.connection.close(frame, &mut self.outbox);
     }
 
+    /// The next fact that is here already, when there is room to answer it.
+    #[inline(always)]
+    pub(super) fn next_fact_with_room(&mut self) -> Option<FactOrEnd> {
+        if self.outbox.queued() >= self.connection.config().limits.queue_mark {
+            return None;
+        }
+        match self.connection.next_fact(&mut self.inbox, &mut self.outbox, Mode::Whole)? {
+            FactOrEnd::End => {
+                // `poll_fact` gives it again.
+                self.ended = true;
+                None
+            }
+            fact => Some(fact),
+        }
+    }
+
     /// The event of a fact, and the output to answer it with.
-    #[inline]
+    #[inline(always)]
     pub(super) fn event_and_output(&mut self, fact: FactOrEnd) -> (Event<'_>, Output<'_>) {
         self.lease_outgoing();
         self.connection.event_and_output(fact, &mut self.inbox, &mut self.outbox)
@@ -169,6 +214,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 remember(&mut self.receiving, cx.waker());
             }
             self.park();
+            self.remember_reader(cx.waker());
             return Poll::Pending;
         }
     }
@@ -186,18 +232,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Waits until everything queued is written.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         ready!(self.poll_write(cx))?;
+        Poll::Ready(self.not_lost())
+    }
+
+    /// An error when nothing that is queued will ever be written.
+    #[inline]
+    fn not_lost(&self) -> Result<(), Error> {
         match self.connection.closed().map(Closed::cause) {
-            Some(CloseCause::Lost(_)) => Poll::Ready(self.outcome()),
-            _ => Poll::Ready(Ok(())),
+            Some(CloseCause::Lost(_)) => self.outcome(),
+            _ => Ok(()),
         }
     }
 
-    /// As `poll_flush`, and gives up on a peer that takes nothing for too long: for who has the connection alone.
+    /// Waits until everything is written, or there is room, and gives up on a peer that takes nothing for too long:
+    /// for who has the connection alone.
     #[inline]
-    pub(super) fn poll_flush_in_time(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    pub(super) fn poll_in_time(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<(), Error>>,
+    ) -> Poll<Result<(), Error>> {
         loop {
-            if let Poll::Ready(flushed) = self.poll_flush(cx) {
-                return Poll::Ready(flushed);
+            if let Poll::Ready(done) = poll(self, cx) {
+                return Poll::Ready(done);
             }
             ready!(self.poll_time(cx));
         }
@@ -207,7 +264,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     #[inline]
     pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.outbox.queued() < self.connection.config().limits.queue_mark {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(self.not_lost());
         }
         self.poll_flush(cx)
     }
@@ -222,14 +279,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Lets time pass: ready when something was due.
     pub(super) fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Driver { connection, inbox, outbox, timer, .. } = self;
-        if connection.wants_time(outbox) && connection.tick(timer.now(), inbox, outbox) {
+        if self.connection.wants_time(&self.outbox) && self.tick() {
             return Poll::Ready(());
         }
-        let Some(deadline) = connection.deadline() else { return Poll::Pending };
-        let now = ready!(timer.poll(deadline, cx));
-        connection.tick(now, inbox, outbox);
+        let Some(deadline) = self.connection.deadline() else { return Poll::Pending };
+        ready!(self.timer.poll(deadline, cx));
+        self.tick();
+        self.wake_reader();
         Poll::Ready(())
+    }
+
+    /// Tells the core the time; whether anything was due.
+    fn tick(&mut self) -> bool {
+        let due = self.connection.tick(self.timer.now(), &self.inbox, &mut self.outbox);
+        if due {
+            self.wake_reader();
+        }
+        due
     }
 
     /// How the connection ended: a clean close is no error.
@@ -264,6 +330,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Err(error) => return self.break_off(error),
             }
             self.unflushed = true;
+            if let Some(buffer) = self.outbox.take_spent() {
+                pool::give_back(buffer);
+            }
         }
         if self.unflushed {
             if let Err(error) = ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
@@ -278,11 +347,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let stream = Pin::new(&mut self.stream);
         let first = self.outbox.chunk();
         if first.len() == self.outbox.queued() || !stream.is_write_vectored() {
-            return stream.poll_write(cx, first);
+            return stream.poll_write(cx, first).map(|written| at_most(first.len(), written?));
         }
         let mut slices = [IoSlice::new(&[]); SLICES];
         let filled = self.outbox.chunks_vectored(&mut slices);
-        stream.poll_write_vectored(cx, &slices[..filled])
+        let offered = slices[..filled].iter().map(|slice| slice.len()).sum();
+        stream.poll_write_vectored(cx, &slices[..filled]).map(|written| at_most(offered, written?))
     }
 
     /// Writing is over. What the peer sent before it went is still read.
@@ -325,6 +395,14 @@ fn remember(slot: &mut Option<Waker>, waker: &Waker) {
     if !slot.as_ref().is_some_and(|known| known.will_wake(waker)) {
         *slot = Some(waker.clone());
     }
+}
+
+/// A stream that claims to have written more than it was given has lost its place.
+fn at_most(offered: usize, written: usize) -> io::Result<usize> {
+    if written > offered {
+        return Err(io::Error::other("the stream says that it wrote more than it was given"));
+    }
+    Ok(written)
 }
 
 /// An `io::Error` cannot be cloned, but it is told more than once.

@@ -1,5 +1,6 @@
 //! Messages in parts: written as fragments, and read as they arrive.
 
+use super::driver::Driver;
 use super::websocket::WebSocket;
 use crate::connection::{Event, FactOrEnd, Mode};
 use crate::error::Error;
@@ -68,12 +69,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> MessageWriter<'a, S> {
     /// As [`WebSocket::send`].
     ///
     /// # Cancel safety
-    /// The end of the message is queued by the first poll, and is not lost.
+    /// The end of the message is queued as soon as the queue has room, and is not lost then.
     pub async fn finish(mut self) -> Result<(), Error> {
         self.send_frame(true).await
     }
 
     async fn send_frame(&mut self, last: bool) -> Result<(), Error> {
+        // A full queue would refuse the frame when its message is begun.
+        poll_fn(|cx| self.socket.handle.poll_in_time(cx, Driver::poll_room)).await?;
         self.socket.handle.access().send_part(self.begin, &self.buffer, last)?;
         self.begin = None;
         self.buffer.clear();
@@ -86,8 +89,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> MessageWriter<'a, S> {
 pub struct MessageReader<'a, S> {
     socket: &'a mut WebSocket<S>,
     kind: Kind,
-    /// The part that is lent, and how much of it has been read.
-    part: FactOrEnd,
+    /// The part that is lent, until it is read, and how much of it has been.
+    part: Option<FactOrEnd>,
     read: usize,
     last: bool,
 }
@@ -98,7 +101,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> MessageReader<'a, S> {
         Ok(begun.map(|PartFact { kind, fact, last }| MessageReader {
             socket,
             kind,
-            part: fact,
+            part: Some(fact),
             read: 0,
             last,
         }))
@@ -148,20 +151,25 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> MessageReader<'a, S> {
                 return Poll::Ready(Ok(len));
             }
             match ready!(poll_part(self.socket, cx, false))? {
-                Some(next) => (self.part, self.read, self.last) = (next.fact, 0, next.last),
+                Some(next) => (self.part, self.read, self.last) = (Some(next.fact), 0, next.last),
                 None => self.last = true,
             }
         }
     }
 
     fn copy_out(&mut self, target: &mut [u8]) -> usize {
+        let Some(fact) = self.part else { return 0 };
         let mut access = self.socket.handle.access();
         let driver = &mut *access;
-        let Event::Part(part) = driver.connection.event(self.part, &mut driver.inbox) else { return 0 };
+        let Event::Part(part) = driver.connection.event(fact, &mut driver.inbox) else { return 0 };
         let rest = &part.bytes[self.read..];
         let len = rest.len().min(target.len());
         target[..len].copy_from_slice(&rest[..len]);
         self.read += len;
+        if len == rest.len() {
+            // It goes with the next event, and must not be looked at again.
+            self.part = None;
+        }
         len
     }
 }

@@ -202,7 +202,8 @@ where
     /// connection does not keep the memory of a handshake.
     async fn connection(self: Arc<Self>, stream: Stream) {
         let entry = self.connections.enter();
-        let Some((socket, request)) = open(&self.settings, stream).await else { return };
+        let opened = self.connections.unless_stopped(open(&self.settings, stream)).await;
+        let Some((socket, request)) = opened.flatten() else { return };
         let subprotocol = socket.agreed_subprotocol();
         let Handle::Own(driver) = socket.handle else { return };
         let shared = Shared::new(*driver);
@@ -248,6 +249,8 @@ struct Connections {
     open: Mutex<Open>,
     /// Told when the last one is gone.
     empty: Notify,
+    /// Told when the server stops.
+    stopped: Notify,
 }
 
 #[derive(Default)]
@@ -272,6 +275,7 @@ impl Connections {
         for connection in self.stop() {
             connection.go_away();
         }
+        self.stopped.notify_waiters();
         if tokio::time::timeout(timeout, self.gone()).await.is_err() {
             for connection in self.stop() {
                 connection.abandon();
@@ -285,6 +289,20 @@ impl Connections {
         let mut open = self.lock();
         open.stopping = true;
         open.entries.values().flatten().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Does a handshake; gives it up when the server stops: nobody waits for a client that says nothing.
+    async fn unless_stopped<F: Future>(&self, handshake: F) -> Option<F::Output> {
+        let (mut handshake, mut stopped) = (pin!(handshake), pin!(self.stopped.notified()));
+        poll_fn(|cx| match handshake.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            // The flag is for those that began when all had been told.
+            Poll::Pending if stopped.as_mut().poll(cx).is_ready() || self.lock().stopping => {
+                Poll::Ready(None)
+            }
+            Poll::Pending => Poll::Pending,
+        })
+        .await
     }
 
     async fn gone(&self) {

@@ -99,5 +99,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn abandon(&mut self) {
         self.connection.lose(Lost::Aborted, &mut self.outbox);
         self.set_abandoned();
+        self.wake_reader();
     }
 }

@@ -110,11 +110,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handle<S> {
         }
     }
 
+    /// As `poll`, and keeps the time where nobody else does.
+    pub(super) fn poll_in_time(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnMut(&mut Driver<S>, &mut Context<'_>) -> Poll<Result<(), Error>>,
+    ) -> Poll<Result<(), Error>> {
+        match self {
+            Handle::Own(driver) => driver.poll_in_time(cx, poll),
+            Handle::Shared(shared) => shared.poll_locked(cx, poll).map(|(_, done)| done),
+        }
+    }
+
     /// Waits until what is queued is written; corked, only until there is room for more.
     #[inline]
     pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         match self {
-            Handle::Own(driver) => driver.poll_flush_in_time(cx),
+            Handle::Own(driver) => driver.poll_in_time(cx, Driver::poll_flush),
             Handle::Shared(shared) if cork::is_corked(Id::of(&**shared)) => {
                 shared.poll_locked(cx, Driver::poll_room).map(|(_, sent)| sent)
             }

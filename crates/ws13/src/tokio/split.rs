@@ -1,11 +1,13 @@
 //! The two halves of a socket, for several tasks.
 
+use super::driver::Driver;
 use super::shared::Shared;
 use super::websocket::WebSocket;
 use crate::close::{CloseCode, CloseFrame};
 use crate::connection::Closed;
+use crate::connection::Outgoing;
 use crate::error::{Error, Misuse};
-use crate::message::{Message, Outgoing};
+use crate::message::Message;
 use crate::text::Text;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -126,11 +128,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     }
 
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.0.poll_locked(cx, |driver, cx| driver.poll_room(cx)).map(|(_, room)| room)
+        self.0
+            .poll_locked(cx, |driver, cx| driver.poll_for_sender(cx, Driver::poll_room))
+            .map(|(_, room)| room)
     }
 
     fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.0.poll_locked(cx, |driver, cx| driver.poll_flush(cx)).map(|(_, sent)| sent)
+        self.0
+            .poll_locked(cx, |driver, cx| driver.poll_for_sender(cx, Driver::poll_flush))
+            .map(|(_, sent)| sent)
     }
 }
 

@@ -5,11 +5,12 @@ use super::parts::{MessageReader, MessageWriter};
 use super::shared::{Access, Handle, Shared};
 use super::split::{Receiver, Sender};
 use crate::close::{CloseCode, CloseFrame};
+use crate::connection::Outgoing;
 use crate::connection::{Closed, Connection, Event, FactOrEnd, Inbox, Mode, Output, Role};
 use crate::error::{Error, Misuse};
 use crate::handshake::Subprotocol;
 use crate::limits::Config;
-use crate::message::{Kind, Message, Outgoing};
+use crate::message::{Kind, Message};
 use crate::text::Text;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -89,17 +90,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         poll_fn(|cx| self.poll_receive(cx)).await
     }
 
-    /// As [`receive`](WebSocket::receive), but lends the message out of the buffer it arrived in, with the means to
-    /// answer it: the fastest way, for those who can handle it at once. Gives Pings and Pongs, too.
+    /// As [`receive`](WebSocket::receive), but lends messages out of the buffer they arrived in, with the means to
+    /// answer them: the fastest way, for those who can handle them at once. Gives Pings and Pongs, too.
     ///
-    /// Waits, too, while the outgoing queue is over its mark, so that the output always has room.
+    /// What [`Lent::next`] does not give out is not lost, save the event that was waited for. Waits, too, while the
+    /// outgoing queue is over its mark, so that the output always has room.
     ///
     /// ```
     /// # async fn echo(mut socket: ws13::WebSocket<tokio::net::TcpStream>) -> Result<(), ws13::Error> {
     /// while let Some(mut lent) = socket.receive_ref().await? {
-    ///     let (event, mut output) = lent.split();
-    ///     if let ws13::Event::Message(message) = event {
-    ///         output.send(message)?; // written with the next `receive_ref`
+    ///     while let Some((event, mut output)) = lent.next() {
+    ///         if let ws13::Event::Message(message) = event {
+    ///             output.send(message)?; // written with the next `receive_ref`
+    ///         }
     ///     }
     /// }
     /// # Ok(())
@@ -365,7 +368,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Future for ReceiveRef<'a, S> {
         };
         match fact {
             FactOrEnd::End => Poll::Ready(access.outcome().map(|()| None)),
-            fact => Poll::Ready(Ok(Some(Lent { access, fact }))),
+            fact => Poll::Ready(Ok(Some(Lent { access, first: Some(fact) }))),
         }
     }
 }
@@ -376,29 +379,27 @@ fn poll_with_room<S: AsyncRead + AsyncWrite + Unpin>(
     cx: &mut Context<'_>,
 ) -> Poll<FactOrEnd> {
     // An error shows up as the end.
-    let _ = ready!(driver.poll_room(cx));
+    let _ = ready!(driver.poll_in_time(cx, Driver::poll_room));
     driver.poll_fact(cx, Mode::Whole)
 }
 
-/// An event that is lent, with the means to answer it; not to be held across an await.
+/// Events that are lent, with the means to answer them; not to be held across an await.
 #[derive(Debug)]
 pub struct Lent<'a, S> {
     access: Access<'a, S>,
-    fact: FactOrEnd,
+    /// The event that was waited for, until it is given out.
+    first: Option<FactOrEnd>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Lent<'_, S> {
-    /// The event, and the output to answer it with.
-    #[inline]
-    pub fn split(&mut self) -> (Event<'_>, Output<'_>) {
-        self.access.event_and_output(self.fact)
-    }
-
-    /// The event for keeps, where it is a message.
-    pub fn into_message(mut self) -> Option<Message> {
-        match self.split().0 {
-            Event::Message(message) => Some(message.into_message()),
-            _ => None,
-        }
+    /// The next event that is here already, and the output to answer it with. `None` when there is no more, or when
+    /// the outgoing queue is over its mark: go on with [`WebSocket::receive_ref`]. The first call always gives one.
+    #[inline(always)]
+    pub fn next(&mut self) -> Option<(Event<'_>, Output<'_>)> {
+        let fact = match self.first.take() {
+            Some(fact) => fact,
+            None => self.access.next_fact_with_room()?,
+        };
+        Some(self.access.event_and_output(fact))
     }
 }

@@ -1,7 +1,7 @@
 //! What the tests of the core share: frames made by hand, events made comparable, deterministic keys.
 //!
 //! Frames are written and read here without the crate's own codec, so that a mistake there cannot hide.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it, and nobody else any")]
 
 pub mod allocation;
 pub mod pair;
@@ -102,7 +102,7 @@ impl End {
     pub fn read(&mut self, bytes: &[u8]) {
         let mut left = bytes;
         while !left.is_empty() {
-            let room = self.inbox.room(|| BytesMut::with_capacity(LEASE));
+            let room = self.inbox.room(|_| BytesMut::with_capacity(LEASE));
             let len = left.len().min(room.capacity() - room.len());
             assert!(len > 0, "there is room for at least a byte");
             room.extend_from_slice(&left[..len]);

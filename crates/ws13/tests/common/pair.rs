@@ -10,15 +10,15 @@ use ws13::{Config, Role, Timestamp};
 pub struct Side {
     pub end: End,
     pub seen: Vec<Seen>,
-    /// The other side ended its direction, and the end is on its way.
-    eof_to_come: bool,
+    /// The other side ended its direction; the end is on its way, or was told.
+    eof: Eof,
     /// Bytes go out only while this holds: a peer that does not read.
     pub taken_by_peer: bool,
 }
 
 impl Side {
     fn new(role: Role, config: Arc<Config>) -> Side {
-        Side { end: End::new(role, config), seen: Vec::new(), eof_to_come: false, taken_by_peer: true }
+        Side { end: End::new(role, config), seen: Vec::new(), eof: Eof::No, taken_by_peer: true }
     }
 
     /// Events so far; forgets them.
@@ -42,6 +42,13 @@ impl Side {
         let events = self.end.events();
         self.seen.extend(events);
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Eof {
+    No,
+    ToCome,
+    Told,
 }
 
 pub struct Pair {
@@ -77,6 +84,8 @@ impl Pair {
 
     /// Lets time go by, from deadline to deadline, as drivers sleep.
     pub fn sleep(&mut self, duration: Duration) {
+        // Whoever did something since has looked at the clock before it waits.
+        self.run();
         let end = self.now + duration;
         loop {
             let deadlines = [&self.client, &self.server].map(|side| side.end.connection.deadline());
@@ -101,14 +110,18 @@ fn transfer(from: &mut Side, to: &mut Side) -> bool {
         moved = true;
     }
     to.receive();
+    from.receive();
     if from.end.connection.wants_shutdown(&from.end.outbox) {
         from.end.connection.shut_down();
-        to.eof_to_come = true;
-        moved = true;
+        from.receive();
+        to.eof = to.eof.max(Eof::ToCome);
     }
-    from.receive();
-    if to.eof_to_come {
-        to.eof_to_come = false;
+    // Who has come to the end drops its socket.
+    if matches!(from.seen.last(), Some(Seen::Closed { .. })) {
+        to.eof = to.eof.max(Eof::ToCome);
+    }
+    if to.eof == Eof::ToCome {
+        to.eof = Eof::Told;
         to.end.connection.receive_eof(&mut to.end.outbox);
         to.receive();
         moved = true;

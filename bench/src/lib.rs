@@ -1,0 +1,11 @@
+//! What the load generator, the runner and the echo servers share.
+
+pub mod args;
+pub mod cork;
+pub mod frames;
+pub mod poll;
+pub mod process;
+pub mod scenario;
+pub mod serve;
+pub mod stats;
+pub mod upgrade;

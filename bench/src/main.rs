@@ -1,0 +1,161 @@
+//! Runs the scenarios against every server, in interleaved rounds, and reports the medians.
+//!
+//! `cargo run --release --manifest-path bench/Cargo.toml -- [--rounds N] [SCENARIO…] [SERVER…]`
+
+mod measure;
+mod report;
+mod servers;
+
+use measure::{Idle, Load};
+use report::{Report, Rounds};
+use servers::Server;
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+    process::Command,
+};
+use ws13_bench::{
+    args::fail,
+    process,
+    scenario::{IDLE, SCENARIOS, Scenario},
+};
+
+const USAGE: &str = "\
+usage: ws13-bench [--rounds N] [--window SECONDS] [--write] [SCENARIO…] [SERVER…]
+  SCENARIO  B C H D E E8 F idle; all of them without any
+  SERVER    the name of a row, or the start of several; all of them without any; the floor always runs
+  --rounds  measurements of each server in each scenario, 3 without it
+  --window  seconds of each measurement, 2 without it
+  --write   put the tables into README.md; a run of everything does so by itself";
+
+fn main() {
+    let plan = Plan::from_args(std::env::args().skip(1).collect());
+    if let Err(error) = run(&plan) {
+        fail(&format!("bench: {error}"));
+    }
+}
+
+fn run(plan: &Plan) -> std::io::Result<()> {
+    process::raise_file_limit()?;
+    let home = manifest_directory();
+    build(&home, &plan.servers)?;
+    let servers: Vec<_> = plan.servers.iter().filter(|server| server.is_there(&home)).collect();
+
+    let mut report = Report::new(&servers, plan.rounds, plan.window);
+    for scenario in &plan.scenarios {
+        let loads = rounds(plan.rounds, scenario.name, &servers, |server| {
+            Load::measure(server, &home, scenario, plan.window)
+        });
+        report.add_load(*scenario, loads);
+    }
+    if plan.idle {
+        report.add_idle(rounds(plan.rounds, IDLE, &servers, |server| Idle::measure(server, &home)));
+    }
+
+    let text = report.to_markdown();
+    println!("{text}");
+    if plan.write { report::write_into(&home.join("README.md"), &text) } else { Ok(()) }
+}
+
+/// Every server once, then every server again. Each round begins with another server, so that none
+/// always follows the same one. What cannot be measured is said, and missing in the report.
+fn rounds<T: Display>(
+    count: usize,
+    scenario: &str,
+    servers: &[&Server],
+    measure: impl Fn(&Server) -> std::io::Result<T>,
+) -> Rounds<T> {
+    let mut rounds = Vec::new();
+    for round in 0..count {
+        let mut results: Vec<_> = servers.iter().map(|_| None).collect();
+        for index in (0..servers.len()).map(|index| (index + round) % servers.len()) {
+            let name = servers[index].name;
+            eprint!("{scenario}, round {} of {count}, {name}: ", round + 1);
+            results[index] = match measure(servers[index]) {
+                Ok(result) => {
+                    eprintln!("{result}");
+                    Some(result)
+                }
+                Err(error) => {
+                    eprintln!("failed: {error}");
+                    None
+                }
+            };
+        }
+        rounds.push(results);
+    }
+    rounds
+}
+
+/// What is to be measured.
+struct Plan {
+    scenarios: Vec<Scenario>,
+    idle: bool,
+    servers: Vec<Server>,
+    rounds: usize,
+    window: f64,
+    write: bool,
+}
+
+impl Plan {
+    fn from_args(args: Vec<String>) -> Self {
+        let (mut rounds, mut window, mut write) = (3, 2.0, false);
+        let mut names = Vec::new();
+        let mut args = args.into_iter();
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--rounds" => rounds = number(args.next()).max(1.0) as usize,
+                "--window" => window = number(args.next()).max(0.1),
+                "--write" => write = true,
+                name if name.starts_with('-') => fail(USAGE),
+                _ => names.push(arg),
+            }
+        }
+        Self::named(&names, rounds, window, write)
+    }
+
+    fn named(names: &[String], rounds: usize, window: f64, write: bool) -> Self {
+        let is_scenario = |name: &String| name == IDLE || SCENARIOS.iter().any(|s| s.name == name);
+        let (wanted, rows): (Vec<_>, Vec<_>) = names.iter().partition(|name| is_scenario(name));
+        if let Some(unknown) =
+            rows.iter().find(|row| !servers::all().iter().any(|server| server.is_called(row)))
+        {
+            fail(&format!("no scenario and no server is called {unknown}\n{USAGE}"));
+        }
+        let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|other| *other == name);
+        let runs = |server: &Server| {
+            rows.is_empty() || server.is_floor() || rows.iter().any(|row| server.is_called(row))
+        };
+        Self {
+            scenarios: SCENARIOS.into_iter().filter(|scenario| asked(scenario.name)).collect(),
+            idle: asked(IDLE),
+            servers: servers::all().into_iter().filter(runs).collect(),
+            rounds,
+            window,
+            write: write || names.is_empty(),
+        }
+    }
+}
+
+fn number(text: Option<String>) -> f64 {
+    text.and_then(|text| text.parse().ok()).unwrap_or_else(|| fail(USAGE))
+}
+
+fn manifest_directory() -> PathBuf {
+    let compiled_in = env!("CARGO_MANIFEST_DIR");
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or(compiled_in.into(), PathBuf::from)
+}
+
+/// `cargo run` builds this program only; the load generator and the servers are programs of their own.
+fn build(home: &Path, servers: &[Server]) -> std::io::Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--release", "--bin", "load", "--manifest-path"]).arg(home.join("Cargo.toml"));
+    for program in servers.iter().filter_map(Server::program) {
+        command.args(["--bin", program]);
+    }
+    match command.status()?.success() {
+        true => Ok(()),
+        false => Err(std::io::Error::other("the servers do not build")),
+    }
+}

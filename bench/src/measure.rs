@@ -1,0 +1,160 @@
+//! One measurement: a fresh server on one core, the load generator on the other.
+
+use crate::servers::{Server, beside};
+use serde::{Deserialize, de::DeserializeOwned};
+use std::{
+    fmt,
+    io::{self, BufRead, BufReader, Read},
+    path::Path,
+    process::{Command, Stdio},
+    sync::mpsc,
+    time::Duration,
+};
+use ws13_bench::{
+    process::Guarded,
+    scenario::{IDLE_CONNECTIONS, Scenario},
+};
+
+/// What the load generator found in a scenario.
+#[derive(Deserialize, Clone, Copy)]
+pub struct Load {
+    pub cpu_us_per_message: f64,
+    /// The share of the window in which the server used its core.
+    pub server_busy: f64,
+    /// The share of the window in which the server or the load generator waited for its core.
+    pub disturbed: f64,
+    /// Messages a second.
+    pub rate: f64,
+    pub p50_us: f64,
+    pub p99_us: f64,
+    pub p999_us: f64,
+}
+
+/// What it found with silent connections.
+#[derive(Deserialize, Clone, Copy)]
+pub struct Idle {
+    pub bytes_per_connection: f64,
+}
+
+impl Load {
+    /// The least disturbed of a few tries; of one, on a quiet machine.
+    pub fn measure(server: &Server, home: &Path, scenario: &Scenario, window: f64) -> io::Result<Self> {
+        let mut best = Self::measure_once(server, home, scenario, window)?;
+        for _ in 1..TRIES {
+            if best.disturbed <= TOLERATED {
+                break;
+            }
+            let other = Self::measure_once(server, home, scenario, window)?;
+            if other.disturbed < best.disturbed {
+                best = other;
+            }
+        }
+        Ok(best)
+    }
+
+    fn measure_once(server: &Server, home: &Path, scenario: &Scenario, window: f64) -> io::Result<Self> {
+        let options = [
+            ("--connections", scenario.connections.to_string()),
+            ("--size", scenario.size.to_string()),
+            ("--depth", scenario.depth.to_string()),
+            ("--kind", scenario.kind.name().into()),
+            ("--window", window.to_string()),
+        ];
+        let arguments = options.iter().flat_map(|(name, value)| [name.to_string(), value.clone()]).collect();
+        measure(server, home, scenario.read_buffer(), arguments, Duration::from_secs_f64(window) + PATIENCE)
+    }
+}
+
+impl Idle {
+    pub fn measure(server: &Server, home: &Path) -> io::Result<Self> {
+        let connections = IDLE_CONNECTIONS.to_string();
+        let arguments = ["--idle", "--size", "64", "--connections", &connections].map(String::from).to_vec();
+        measure(server, home, SMALL_READ_BUFFER, arguments, PATIENCE)
+    }
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} µs a message, disturbed {:.0} %", self.cpu_us_per_message, self.disturbed * 100.0)
+    }
+}
+
+impl fmt::Display for Idle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.0} B a connection", self.bytes_per_connection)
+    }
+}
+
+fn measure<T: DeserializeOwned>(
+    server: &Server,
+    home: &Path,
+    read_buffer: usize,
+    mut arguments: Vec<String>,
+    patience: Duration,
+) -> io::Result<T> {
+    let mut command = Command::new(server.file(home));
+    command
+        .args(server.arguments(read_buffer))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut running = Guarded::spawn(&mut command, SERVER_CORE)?;
+    let address = address_of(&mut running)?;
+
+    arguments.extend(["--connect".into(), address, "--pid".into(), running.pid().to_string()]);
+    arguments.extend(server.is_floor().then(|| "--masked-replies".into()));
+    let mut command = Command::new(beside("load"));
+    let mut load = Guarded::spawn(command.args(arguments).stdout(Stdio::piped()), LOAD_CORE)?;
+    if !load.wait(patience)?.success() {
+        return Err(io::Error::other("the load generator gave up"));
+    }
+    let mut line = String::new();
+    load.0.stdout.take().expect("piped").read_to_string(&mut line)?;
+    serde_json::from_str(&line).map_err(io::Error::other)
+}
+
+/// Waits for the line `listening on …:PORT`, on either of the server's outputs.
+fn address_of(server: &mut Guarded) -> io::Result<String> {
+    let (sender, receiver) = mpsc::channel();
+    let outputs: [Box<dyn Read + Send>; 2] =
+        [Box::new(server.0.stdout.take().expect("piped")), Box::new(server.0.stderr.take().expect("piped"))];
+    for output in outputs {
+        let sender = sender.clone();
+        // Reads on after the line, so that the server never waits for us; ends with the server.
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if let Some((_, address)) = line.split_once("listening on ") {
+                    let _ = sender.send(port_of(address));
+                }
+            }
+        });
+    }
+    drop(sender);
+    let port = receiver.recv_timeout(PATIENCE).map_err(|_| io::Error::other("the server does not listen"))?;
+    Ok(format!("127.0.0.1:{port}"))
+}
+
+/// `127.0.0.1:80`, `ws://127.0.0.1:80/`: what stands after the last colon, as far as it is digits.
+fn port_of(address: &str) -> String {
+    let after = address.rsplit(':').next().unwrap_or_default();
+    after.chars().take_while(char::is_ascii_digit).collect()
+}
+
+const SERVER_CORE: usize = 0;
+const LOAD_CORE: usize = 1;
+const SMALL_READ_BUFFER: usize = 8 * 1024;
+const TRIES: usize = 3;
+const TOLERATED: f64 = 0.05;
+/// The longest that anything here may take, beside the window itself.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_port() {
+        assert_eq!(port_of("127.0.0.1:4711"), "4711");
+        assert_eq!(port_of("ws://127.0.0.1:4711/"), "4711");
+    }
+}

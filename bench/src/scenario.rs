@@ -1,0 +1,84 @@
+//! The scenarios: how many connections send what, and how many messages each keeps in flight.
+
+/// What the messages carry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Binary,
+    /// Text with characters of one to four bytes, so that UTF-8 validation has work to do.
+    MixedText,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    pub name: &'static str,
+    pub connections: usize,
+    /// Payload bytes of each message.
+    pub size: usize,
+    /// Messages each connection keeps in flight.
+    pub depth: usize,
+    pub kind: Kind,
+}
+
+const KIB: usize = 1024;
+const SMALL_READ_BUFFER: usize = 8 * KIB;
+const BULK_READ_BUFFER: usize = 128 * KIB;
+
+const fn binary(name: &'static str, connections: usize, size: usize, depth: usize) -> Scenario {
+    Scenario { name, connections, size, depth, kind: Kind::Binary }
+}
+
+/// In the order of the report.
+pub const SCENARIOS: [Scenario; 7] = [
+    binary("B", 100, 64, 1),
+    binary("C", 100, 64, 16),
+    binary("H", 100, 64, 64),
+    binary("D", 100, KIB, 4),
+    binary("E", 16, 16 * KIB, 2),
+    Scenario { name: "E8", connections: 16, size: 16 * KIB, depth: 2, kind: Kind::MixedText },
+    binary("F", 4, KIB * KIB, 1),
+];
+
+/// The name of the memory scenario, which has no messages in flight.
+pub const IDLE: &str = "idle";
+pub const IDLE_CONNECTIONS: usize = 5_000;
+
+impl Scenario {
+    /// The read buffer for the peers that let one choose: small messages do not gain from a big one.
+    pub fn read_buffer(&self) -> usize {
+        if self.size >= 16 * KIB { BULK_READ_BUFFER } else { SMALL_READ_BUFFER }
+    }
+
+    pub fn describe(&self) -> String {
+        let size = match self.size {
+            size if size >= KIB * KIB => format!("{} MiB", size / KIB / KIB),
+            size if size >= KIB => format!("{} KiB", size / KIB),
+            size => format!("{size} B"),
+        };
+        let kind = if self.kind == Kind::MixedText { " mixed UTF-8 text" } else { "" };
+        format!("{} connections, {size}{kind}, depth {}", self.connections, self.depth)
+    }
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Binary => "binary",
+            Kind::MixedText => "mixed",
+        }
+    }
+
+    pub fn opcode(self) -> u8 {
+        match self {
+            Kind::Binary => 2,
+            Kind::MixedText => 1,
+        }
+    }
+}
+
+impl std::str::FromStr for Kind {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        [Kind::Binary, Kind::MixedText].into_iter().find(|kind| kind.name() == name).ok_or(())
+    }
+}

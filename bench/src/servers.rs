@@ -1,0 +1,125 @@
+//! The rows: which program each is, and how it is started.
+
+use std::path::{Path, PathBuf};
+
+pub struct Server {
+    /// The name of the row.
+    pub name: &'static str,
+    kind: Kind,
+}
+
+enum Kind {
+    Floor,
+    /// The `ws13` command of this checkout.
+    Command,
+    /// A program of this package, and how it is asked to differ.
+    Program {
+        name: &'static str,
+        option: Option<&'static str>,
+    },
+}
+
+/// In the order of the report. Batched and unbatched are separate rows.
+pub fn all() -> Vec<Server> {
+    let row = |name, kind| Server { name, kind };
+    let plain = |name| row(name, Kind::Program { name, option: None });
+    let with = |name, program, option| row(name, Kind::Program { name: program, option: Some(option) });
+    vec![
+        row(FLOOR, Kind::Floor),
+        row("ws13", Kind::Command),
+        row("ws13-lent", Kind::Program { name: "ws13-echo", option: None }),
+        with("ws13-owned", "ws13-echo", "--owned"),
+        plain("tokio-tungstenite"),
+        with("tokio-tungstenite-batched", "tokio-tungstenite", BATCHED),
+        plain("fastwebsockets"),
+        with("fastwebsockets-corked", "fastwebsockets", BATCHED),
+        plain("tokio-websockets"),
+        with("tokio-websockets-corked", "tokio-websockets", BATCHED),
+        plain("sockudo-ws"),
+        with("sockudo-ws-batched", "sockudo-ws", BATCHED),
+        plain("yawc"),
+        with("yawc-batched", "yawc", BATCHED),
+        plain("web-socket"),
+        with("web-socket-corked", "web-socket", BATCHED),
+        plain("soketto"),
+        with("soketto-corked", "soketto", BATCHED),
+        plain("wtx"),
+    ]
+}
+
+const FLOOR: &str = "raw-epoll";
+const BATCHED: &str = "--batched";
+
+impl Server {
+    pub fn is_floor(&self) -> bool {
+        matches!(self.kind, Kind::Floor)
+    }
+
+    /// Whether `name` is this row, or the library it belongs to.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    }
+
+    /// The program of this package that has to be built.
+    pub fn program(&self) -> Option<&'static str> {
+        match self.kind {
+            Kind::Floor => Some("floor"),
+            Kind::Command => None,
+            Kind::Program { name, .. } => Some(name),
+        }
+    }
+
+    /// The file to start. Our own programs lie beside this one.
+    pub fn file(&self, home: &Path) -> PathBuf {
+        match self.program() {
+            Some(name) => beside(name),
+            None => std::env::var_os("WS13").map_or(home.join("../target/release/ws13"), PathBuf::from),
+        }
+    }
+
+    pub fn is_there(&self, home: &Path) -> bool {
+        let file = self.file(home);
+        if !file.exists() {
+            eprintln!("{}: left out, there is no {}", self.name, file.display());
+        }
+        file.exists()
+    }
+
+    pub fn arguments(&self, read_buffer: usize) -> Vec<String> {
+        let listen = ["--listen", "127.0.0.1:0"];
+        let mut arguments: Vec<String> = listen.map(String::from).to_vec();
+        match self.kind {
+            Kind::Floor => {}
+            Kind::Command => {
+                arguments.splice(
+                    0..0,
+                    ["serve", "echo", "--threads", "1", "--max-message", "16MiB"].map(String::from),
+                );
+            }
+            Kind::Program { option, .. } => {
+                arguments.extend(["--buffer".into(), read_buffer.to_string()]);
+                arguments.extend(option.map(String::from));
+            }
+        }
+        arguments
+    }
+}
+
+/// A program of this package.
+pub fn beside(name: &str) -> PathBuf {
+    std::env::current_exe().unwrap_or_default().with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_names_all_its_rows() {
+        let count = |name: &str| all().iter().filter(|server| server.is_called(name)).count();
+        assert_eq!(count("tokio-tungstenite"), 2);
+        assert_eq!(count("tokio-tungstenite-batched"), 1);
+        assert_eq!(count("tokio"), 4);
+        assert_eq!(count("nobody"), 0);
+    }
+}

@@ -1,0 +1,106 @@
+//! Other people's software against the `ws13` command: a browser, npm's ws, PyPI's websockets.
+
+use crate::checks::ws13;
+use crate::dial::dial;
+use crate::tools::{
+    self, Outcome, Served, apt_install, command, folder, found, once, output, run, run_within,
+};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// For one script of checks.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+const SUBPROTOCOL: &str = "me-want-cookies";
+
+pub(crate) fn browser() -> Outcome {
+    if found("chromium").is_none() {
+        apt_install("chromium")?;
+    }
+    let chromium = found("chromium").ok_or("Debian's chromium is installed, but not on the path")?;
+    let scripts = tools::root().join("tests/browser");
+    let dir = node_modules("browser", &scripts)?;
+    let server = serve_echo(&["--subprotocol", SUBPROTOCOL])?;
+    run_within(PATIENCE, node_script(&dir, "console.mjs").arg(server.http()).env("CHROMIUM", chromium))
+}
+
+pub(crate) fn node() -> Outcome {
+    let dir = node_modules("node", &tools::root().join("tests/foreign/node"))?;
+    let ours = serve_echo(&["--subprotocol", SUBPROTOCOL])?;
+    let theirs = Served::start(&mut node_script(&dir, "server.mjs"))?;
+    both_ways(
+        run_within(PATIENCE, node_script(&dir, "client.mjs").arg(&ours.url)),
+        dial(&ws13()?, &theirs.url),
+    )
+}
+
+pub(crate) fn python() -> Outcome {
+    let scripts = tools::root().join("tests/foreign/python");
+    let python = venv("python", &scripts.join("requirements.txt"))?.join("bin/python");
+    let script = |name| {
+        let mut script = command(&python);
+        script.arg(scripts.join(name));
+        script
+    };
+    let ours = serve_echo(&["--subprotocol", SUBPROTOCOL])?;
+    let theirs = Served::start(&mut script("server.py"))?;
+    both_ways(run_within(PATIENCE, script("client.py").arg(&ours.url)), dial(&ws13()?, &theirs.url))
+}
+
+/// Both have run by now, so that one failure does not hide the other.
+fn both_ways(server: Outcome, client: Outcome) -> Outcome {
+    match (server, client) {
+        (Err(a), Err(b)) => Err(format!("our server: {a}; our client: {b}")),
+        (server, client) => server.and(client),
+    }
+}
+
+/// Our echo server on a port of its own.
+pub(crate) fn serve_echo(options: &[&str]) -> Result<Served, String> {
+    let mut serve = command(ws13()?);
+    Served::start(serve.args(["serve", "echo", "--listen", "127.0.0.1:0"]).args(options))
+}
+
+/// A copy of the scripts with their packages beside them, which is where node looks for them.
+fn node_modules(name: &str, scripts: &Path) -> Result<PathBuf, String> {
+    let dir = folder(name)?;
+    let lock = scripts.join("package-lock.json");
+    // Without a lock the versions in package.json are all there is to go by.
+    let (recipe, how) = if lock.exists() { (lock, "ci") } else { (scripts.join("package.json"), "install") };
+    once(&dir, &tools::read(&recipe)?, || {
+        println!("npm's packages for {name} are installed into {}", dir.display());
+        copy(scripts, &dir)?;
+        let quiet = ["--no-audit", "--no-fund", "--loglevel", "error"];
+        run(command("npm").arg(how).args(quiet).current_dir(&dir))
+    })?;
+    copy(scripts, &dir)?;
+    Ok(dir)
+}
+
+/// The files of one folder, not the folders in it.
+fn copy(from: &Path, to: &Path) -> Outcome {
+    for entry in std::fs::read_dir(from).map_err(|e| format!("{}: {e}", from.display()))?.flatten() {
+        if entry.path().is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).map_err(|e| e.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+fn node_script(dir: &Path, name: &str) -> std::process::Command {
+    let mut script = command("node");
+    script.arg(dir.join(name));
+    script
+}
+
+/// A Python 3 with the packages of a requirements file; gives the folder of the venv.
+pub(crate) fn venv(name: &str, requirements: &Path) -> Result<PathBuf, String> {
+    let dir = folder(name)?;
+    let version = output(command("python3").arg("--version"))?;
+    once(&dir, &format!("{version}{}", tools::read(requirements)?), || {
+        println!("{} is installed into {}", tools::read(requirements)?.trim(), dir.display());
+        run(command("python3").args(["-m", "venv"]).arg(&dir))?;
+        run(command(dir.join("bin/python")).args(["-m", "pip", "install", "-q", "-r"]).arg(requirements))
+    })?;
+    Ok(dir)
+}
