@@ -72,7 +72,7 @@ impl Inbox {
     /// A buffer with room to append what is read next; [`advance_received`](Inbox::advance_received) must follow.
     ///
     /// `lease` gives an empty buffer of at least the capacity it is asked for. That is [`LEASE`], or more for a large
-    /// frame; then it may give one without capacity, to say that it has none at hand. A large frame grows its buffer
+    /// frame; then it may give a smaller one, to say that it has none at hand. A large frame grows its buffer
     /// with what arrives: what is made for it is never more than what is here already, or a lease.
     pub fn room(&mut self, lease: impl FnOnce(usize) -> BytesMut) -> &mut BytesMut {
         self.release();
@@ -213,7 +213,7 @@ impl Inbox {
             return;
         }
         let mut fresh = lease(LEASE.max(unread + wanted));
-        if fresh.capacity() > 0 {
+        if fresh.capacity() >= unread + wanted {
             fresh.extend_from_slice(self.bytes());
             self.leased = true;
             self.buf = fresh;
