@@ -20,7 +20,7 @@ async fn echo(stream: TcpStream, settings: Settings) -> Result<(), Error> {
 /// What is queued is written when `receive_ref` has to wait.
 async fn echo_lent(mut socket: WebSocket<TcpStream>) -> Result<(), Error> {
     while let Some(mut lent) = socket.receive_ref().await? {
-        while let Some((event, mut output)) = lent.next() {
+        while let Some((event, mut output)) = lent.next_event() {
             if let Event::Message(message) = event {
                 output.send(message)?;
             }

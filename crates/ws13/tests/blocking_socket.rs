@@ -68,7 +68,7 @@ fn lent_messages_are_answered_in_one_write() {
         wire.write_all(&masked(0x88, &close_payload(1000, ""))).unwrap();
         let mut pings = 0;
         while let Some(mut lent) = server.receive_ref().unwrap() {
-            while let Some((event, mut output)) = lent.next() {
+            while let Some((event, mut output)) = lent.next_event() {
                 match event {
                     Event::Message(message) => output.send(message).unwrap(),
                     Event::Ping(payload) => pings += usize::from(payload == b"ping"),

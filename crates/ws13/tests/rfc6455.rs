@@ -208,7 +208,11 @@ fn a_client_masks_every_kind_of_frame_and_a_server_none_5_1() {
         for len in [0, 1, 125, 126, 70_000] {
             let mut end = End::new(role, Config::default());
             end.connection.send(vec![7; len], &mut end.outbox).unwrap();
-            assert_eq!(end.frames(), [Frame { first: 0x82, masked: masks, payload: vec![7; len] }], "{role:?}");
+            assert_eq!(
+                end.frames(),
+                [Frame { first: 0x82, masked: masks, payload: vec![7; len] }],
+                "{role:?}"
+            );
         }
     }
 }

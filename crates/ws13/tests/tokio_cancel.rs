@@ -300,7 +300,7 @@ async fn receive_ref() {
 }
 
 fn each(lent: &mut ws13::Lent<'_, Trickle<DuplexStream>>, mut handle: impl FnMut(Event<'_>)) {
-    while let Some((event, _)) = lent.next() {
+    while let Some((event, _)) = lent.next_event() {
         handle(event);
     }
 }

@@ -73,7 +73,7 @@ async fn receive_ref_echoes_in_a_handler() {
         |server| server,
         |_, mut socket| async move {
             while let Some(mut lent) = socket.receive_ref().await? {
-                while let Some((event, mut output)) = lent.next() {
+                while let Some((event, mut output)) = lent.next_event() {
                     if let ws13::Event::Message(message) = event {
                         output.send(message)?;
                     }
@@ -331,7 +331,6 @@ async fn echo_one(socket: &mut WebSocket<Stream>) -> Result<(), Error> {
 }
 
 #[tokio::test]
-#[ignore = "silence is still judged without a look at what has arrived"]
 async fn pings_go_out_while_the_handler_is_busy_and_a_peer_that_answers_lives() {
     let address = serve(|server| server.config(quick_pings()), busy).await;
     let (mut stream, _) = dial(address, "").await;

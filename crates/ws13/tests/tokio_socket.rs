@@ -290,7 +290,7 @@ async fn receive_ref_lends_messages_pings_and_pongs_and_echoes_without_waiting()
     wire.write_all(&masked(0x88, b"")).await.unwrap();
     let mut seen = Vec::new();
     while let Some(mut lent) = soon(server.receive_ref()).await.unwrap() {
-        while let Some((event, mut output)) = lent.next() {
+        while let Some((event, mut output)) = lent.next_event() {
             match event {
                 ws13::Event::Message(message) => {
                     seen.push(format!("{:?} {}", message.kind(), message.as_bytes().len()));
@@ -322,7 +322,9 @@ async fn a_lent_message_that_was_given_away_leaves_the_next_one_whole() {
         let mut lent = server.receive_ref().await.unwrap().unwrap();
         let mut lens = Vec::new();
         for _ in 0..given_out {
-            let Some((ws13::Event::Message(message), mut output)) = lent.next() else { panic!("it is here") };
+            let Some((ws13::Event::Message(message), mut output)) = lent.next_event() else {
+                panic!("it is here")
+            };
             lens.push(message.as_bytes().len());
             output.send(message).unwrap();
         }

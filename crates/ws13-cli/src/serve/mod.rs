@@ -116,7 +116,7 @@ impl Serve {
 /// Sends each message back, out of the buffer that it came in.
 async fn echo(mut socket: WebSocket<Stream>) -> Result<(), Error> {
     while let Some(mut lent) = socket.receive_ref().await? {
-        while let Some((event, mut output)) = lent.next() {
+        while let Some((event, mut output)) = lent.next_event() {
             if let Event::Message(message) = event {
                 output.send(message)?;
             }

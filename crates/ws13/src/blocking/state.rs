@@ -190,6 +190,11 @@ impl State {
         if self.is_lost() { self.outcome() } else { Ok(()) }
     }
 
+    /// Whether messages can still be sent.
+    pub(super) fn is_open(&self) -> bool {
+        self.broken.is_none() && self.connection.is_open()
+    }
+
     /// Whether the connection was lost without a closing handshake.
     pub(super) fn is_lost(&self) -> bool {
         matches!(self.connection.closed().map(Closed::cause), Some(CloseCause::Lost(_)))
@@ -226,7 +231,8 @@ impl State {
     fn append(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let room = self.inbox.room(pool::lease);
-            let len = bytes.len().min(room.capacity() - room.len());
+            // Whatever the room, there is progress: the buffer grows.
+            let len = bytes.len().min((room.capacity() - room.len()).max(1));
             room.extend_from_slice(&bytes[..len]);
             self.inbox.advance_received(len);
             bytes = &bytes[len..];

@@ -111,7 +111,7 @@ impl<S: Transport> WebSocket<S> {
     /// ```
     /// # fn echo(mut socket: ws13::blocking::WebSocket<std::net::TcpStream>) -> Result<(), ws13::Error> {
     /// while let Some(mut lent) = socket.receive_ref()? {
-    ///     while let Some((event, mut output)) = lent.next() {
+    ///     while let Some((event, mut output)) = lent.next_event() {
     ///         if let ws13::Event::Message(message) = event {
     ///             output.send(message)?; // written with the next `receive_ref`
     ///         }

@@ -64,6 +64,12 @@ impl Inbox {
         self.start + self.lent == self.buf.len()
     }
 
+    /// Whether more can be read although nobody handles it now: nothing is lent, and less than a lease waits.
+    #[cfg(feature = "std")]
+    pub(crate) fn can_take_more(&self) -> bool {
+        self.lent == 0 && !self.assembled_lent && self.bytes().len() < LEASE
+    }
+
     /// All bytes that ever arrived.
     pub fn received(&self) -> u64 {
         self.received

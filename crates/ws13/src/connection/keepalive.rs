@@ -99,6 +99,11 @@ impl Keepalive {
         if sender_closed { Due::Nothing } else { self.tick_ping(inbox, &config.keepalive) }
     }
 
+    /// Bytes may have arrived that nobody has read.
+    pub(super) fn excuse_silence(&mut self) {
+        self.silence = None;
+    }
+
     /// A Pong arrived; it ends the measurement of a round trip when its payload is that of our latest Ping.
     pub(super) fn pong(&mut self, payload: &[u8]) {
         if let Some((number, sent)) = self.awaited {

@@ -282,6 +282,12 @@ impl Connection {
         due != Due::Nothing
     }
 
+    /// Says that bytes may have arrived that the driver has not read: silence is not held against the peer until the
+    /// next Ping.
+    pub fn excuse_silence(&mut self) {
+        self.keepalive.excuse_silence();
+    }
+
     /// The round-trip time of the latest Ping that was answered.
     pub fn round_trip(&self) -> Option<Duration> {
         self.keepalive.round_trip()

@@ -35,8 +35,6 @@ pub(super) struct Driver<S> {
     task: Option<Waker>,
     /// The task that receives, where another one may come upon its events: a deadline, a read.
     reader: Option<Waker>,
-    /// The task that receives, where others may send.
-    receiving: Option<Waker>,
     /// The server has given this connection up.
     abandoned: bool,
 }
@@ -46,6 +44,18 @@ const TURN: usize = 256 << 10;
 
 /// Slices of one vectored write; more do not pay.
 const SLICES: usize = 64;
+
+impl<S> Driver<S> {
+    /// The task that serves this connection.
+    pub(super) fn task(&self) -> Option<Waker> {
+        self.task.clone()
+    }
+
+    /// Whether the connection was lost, so that nothing more is written.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.connection.closed().map(Closed::cause), Some(CloseCause::Lost(_)))
+    }
+}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(super) fn new(stream: S, connection: Connection, inbox: Inbox) -> Self {
@@ -62,7 +72,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             write_waker: None,
             task: None,
             reader: None,
-            receiving: None,
             abandoned: false,
         }
     }
@@ -72,12 +81,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     pub(super) fn remember_task(&mut self, waker: &Waker) {
-        remember(&mut self.task, waker);
-    }
-
-    pub(super) fn wake_task(&self) {
-        if let Some(task) = &self.task {
-            task.wake_by_ref();
+        if !self.task.as_ref().is_some_and(|task| task.will_wake(waker)) {
+            self.task = Some(waker.clone());
         }
     }
 
@@ -108,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Has somebody write on what could not be written at once: the task that serves the connection, or receives.
     pub(super) fn leave_writing(&self) {
-        if let Some(task) = self.task.as_ref().or(self.receiving.as_ref()) {
+        if let Some(task) = self.task.as_ref().or(self.reader.as_ref()) {
             task.wake_by_ref();
         }
     }
@@ -210,9 +215,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             if self.poll_time(cx).is_ready() {
                 continue;
             }
-            if self.write_waker.is_some() {
-                remember(&mut self.receiving, cx.waker());
-            }
             self.park();
             self.remember_reader(cx.waker());
             return Poll::Pending;
@@ -279,23 +281,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Lets time pass: ready when something was due.
     pub(super) fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.connection.wants_time(&self.outbox) && self.tick() {
+        if self.connection.wants_time(&self.outbox) && self.tick(cx) {
             return Poll::Ready(());
         }
         let Some(deadline) = self.connection.deadline() else { return Poll::Pending };
         ready!(self.timer.poll(deadline, cx));
-        self.tick();
+        self.tick(cx);
         self.wake_reader();
         Poll::Ready(())
     }
 
     /// Tells the core the time; whether anything was due.
-    fn tick(&mut self) -> bool {
-        let due = self.connection.tick(self.timer.now(), &self.inbox, &mut self.outbox);
+    fn tick(&mut self, cx: &mut Context<'_>) -> bool {
+        let now = self.timer.now();
+        if self.connection.deadline().is_some_and(|deadline| now >= deadline) {
+            self.look_for_life(cx);
+        }
+        let due = self.connection.tick(now, &self.inbox, &mut self.outbox);
         if due {
             self.wake_reader();
         }
         due
+    }
+
+    /// Before silence is judged: who is sending, or busy, has not seen what arrived, such as the answer to a Ping.
+    fn look_for_life(&mut self, cx: &mut Context<'_>) {
+        if self.connection.closed().is_some() {
+            return;
+        }
+        if self.inbox.can_take_more() {
+            let _ = self.poll_read(cx);
+            self.park();
+        } else {
+            self.connection.excuse_silence();
+        }
     }
 
     /// How the connection ended: a clean close is no error.
@@ -388,12 +407,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if self.connection.wants_time(&self.outbox) {
             self.connection.tick(self.timer.now(), &self.inbox, &mut self.outbox);
         }
-    }
-}
-
-fn remember(slot: &mut Option<Waker>, waker: &Waker) {
-    if !slot.as_ref().is_some_and(|known| known.will_wake(waker)) {
-        *slot = Some(waker.clone());
     }
 }
 

@@ -3,7 +3,7 @@
 use super::accept::{Acceptor, Asked, Opening};
 use super::net::{Listener, Stream};
 use super::serving::{Serving, Stoppable};
-use super::shared::{Handle, Shared};
+use super::shared::{Handle, Held, Shared};
 use super::websocket::WebSocket;
 use crate::handshake::Request;
 use crate::server::{BACK_OFF, LocalAddr, ServerSettings, server_builder};
@@ -15,7 +15,7 @@ use std::io;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::sync::{Notify, mpsc};
@@ -207,7 +207,7 @@ where
         let subprotocol = socket.agreed_subprotocol();
         let Handle::Own(driver) = socket.handle else { return };
         let shared = Shared::new(*driver);
-        let socket = WebSocket::shared(Arc::clone(&shared), subprotocol);
+        let socket = WebSocket::shared(Held::new(Arc::clone(&shared)), subprotocol);
         let handler = (self.handler)(request, socket);
         entry.connected(&shared);
         let serving = Serving::new(shared, handler);
@@ -272,23 +272,27 @@ impl Connections {
 
     /// Closes all with 1001, waits until they are gone, and drops those that take longer than `timeout`.
     async fn drain(&self, timeout: Duration) {
-        for connection in self.stop() {
-            connection.go_away();
-        }
+        self.tell_all(|connection| connection.go_away());
         self.stopped.notify_waiters();
         if tokio::time::timeout(timeout, self.gone()).await.is_err() {
-            for connection in self.stop() {
-                connection.abandon();
-            }
+            self.tell_all(|connection| connection.abandon());
             // Their tasks have been woken and end with their next poll.
             let _ = tokio::time::timeout(Duration::from_millis(100), self.gone()).await;
         }
     }
 
-    fn stop(&self) -> Vec<Arc<dyn Stoppable>> {
-        let mut open = self.lock();
-        open.stopping = true;
-        open.entries.values().flatten().filter_map(Weak::upgrade).collect()
+    fn tell_all(&self, tell: impl Fn(&dyn Stoppable) -> Option<Waker>) {
+        let connections: Vec<Weak<dyn Stoppable>> = {
+            let mut open = self.lock();
+            open.stopping = true;
+            open.entries.values().flatten().cloned().collect()
+        };
+        for connection in connections {
+            let task = connection.upgrade().and_then(|connection| tell(&*connection));
+            if let Some(task) = task {
+                task.wake();
+            }
+        }
     }
 
     /// Does a handshake; gives it up when the server stops: nobody waits for a client that says nothing.
@@ -335,7 +339,8 @@ impl Entry {
             open.stopping
         };
         if stopping {
-            shared.go_away();
+            // Its task has not begun yet.
+            let _ = shared.go_away();
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::connection::{FactOrEnd, Mode};
 use crate::error::Lost;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The future of a connection's task.
@@ -44,7 +44,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Future> Future for Serving<S, F> {
             done.map(|()| alone || driver.is_abandoned())
         }));
         drop(driver);
-        if over || this.handler.is_none() { Poll::Ready(()) } else { Poll::Pending }
+        // A socket that the handler gave away is still served: its keepalive, and the day that the server stops.
+        if over { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
@@ -71,27 +72,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 }
 
-/// What a server does to its connections when it stops.
+/// What a server does to its connections when it stops. The task that each gives is to be woken when the connection has
+/// been let go of, so that it finds itself alone.
 pub(super) trait Stoppable: Send + Sync {
     /// Begins to close with 1001.
-    fn go_away(&self);
+    fn go_away(&self) -> Option<Waker>;
     /// Drops the connection.
-    fn abandon(&self);
+    fn abandon(&self) -> Option<Waker>;
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stoppable for Shared<S> {
-    fn go_away(&self) {
+    fn go_away(&self) -> Option<Waker> {
         let mut driver = self.lock();
         driver.close(Some(CloseCode::GOING_AWAY.into()));
-        driver.wake_task();
+        driver.task()
     }
 
-    fn abandon(&self) {
+    fn abandon(&self) -> Option<Waker> {
         let mut driver = self.lock();
         driver.abandon();
-        driver.wake_task();
+        let task = driver.task();
         drop(driver);
         self.wake_writers();
+        task
     }
 }
 

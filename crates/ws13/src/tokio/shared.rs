@@ -22,11 +22,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
         Arc::new(Shared { driver: Mutex::new(driver), writers })
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Driver<S>> {
-        // The core leaves no half-done state behind a panic; a poisoned lock is as good as any.
-        self.driver.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Polls something that may have to wait until the stream takes more; whoever waits is woken then. Gives the
     /// lock along with the answer.
     pub(super) fn poll_locked<T>(
@@ -41,7 +36,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
             // It may have become writable before we were on the list.
             polled = poll(&mut driver, cx);
         }
-        if driver.connection.closed().is_some() {
+        if driver.is_lost() {
             self.wake_writers();
         }
         polled.map(|done| (driver, done))
@@ -50,6 +45,49 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
     /// Wakes all who wait for the stream to take more.
     pub(super) fn wake_writers(&self) {
         self.writers.wake_all();
+    }
+}
+
+impl<S> Shared<S> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Driver<S>> {
+        // The core leaves no half-done state behind a panic; a poisoned lock is as good as any.
+        self.driver.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a user holds of a shared connection. When the last one goes, the task that serves the connection is woken, to
+/// see it through to its end.
+#[derive(Debug)]
+pub(super) struct Held<S>(Option<Arc<Shared<S>>>);
+
+impl<S> Held<S> {
+    pub(super) fn new(shared: Arc<Shared<S>>) -> Self {
+        Held(Some(shared))
+    }
+}
+
+impl<S> Clone for Held<S> {
+    fn clone(&self) -> Self {
+        Held(self.0.clone())
+    }
+}
+
+impl<S> Deref for Held<S> {
+    type Target = Shared<S>;
+
+    fn deref(&self) -> &Shared<S> {
+        self.0.as_ref().expect("it is taken by drop alone")
+    }
+}
+
+impl<S> Drop for Held<S> {
+    fn drop(&mut self) {
+        let Some(shared) = self.0.take() else { return };
+        let task = shared.lock().task();
+        drop(shared);
+        if let Some(task) = task {
+            task.wake();
+        }
     }
 }
 
@@ -86,7 +124,7 @@ impl Wake for Writers {
 pub(super) enum Handle<S> {
     /// It is the only one: no lock.
     Own(Box<Driver<S>>),
-    Shared(Arc<Shared<S>>),
+    Shared(Held<S>),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Handle<S> {

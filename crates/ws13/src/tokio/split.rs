@@ -1,7 +1,7 @@
 //! The two halves of a socket, for several tasks.
 
 use super::driver::Driver;
-use super::shared::Shared;
+use super::shared::Held;
 use super::websocket::WebSocket;
 use crate::close::{CloseCode, CloseFrame};
 use crate::connection::Closed;
@@ -10,7 +10,6 @@ use crate::error::{Error, Misuse};
 use crate::message::Message;
 use crate::text::Text;
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -20,16 +19,16 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// Each message goes out whole, in the order in which the sends were begun. There is one short lock, no channel and
 /// no task of its own: who finds nobody writing writes for all.
 #[derive(Debug)]
-pub struct Sender<S>(Arc<Shared<S>>);
+pub struct Sender<S>(Held<S>);
 
 impl<S> Clone for Sender<S> {
     fn clone(&self) -> Self {
-        Sender(Arc::clone(&self.0))
+        Sender(self.0.clone())
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
-    pub(super) fn new(shared: Arc<Shared<S>>) -> Self {
+    pub(super) fn new(shared: Held<S>) -> Self {
         Sender(shared)
     }
 

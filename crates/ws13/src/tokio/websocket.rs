@@ -2,7 +2,7 @@
 
 use super::driver::Driver;
 use super::parts::{MessageReader, MessageWriter};
-use super::shared::{Access, Handle, Shared};
+use super::shared::{Access, Handle, Held, Shared};
 use super::split::{Receiver, Sender};
 use crate::close::{CloseCode, CloseFrame};
 use crate::connection::Outgoing;
@@ -93,13 +93,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// As [`receive`](WebSocket::receive), but lends messages out of the buffer they arrived in, with the means to
     /// answer them: the fastest way, for those who can handle them at once. Gives Pings and Pongs, too.
     ///
-    /// What [`Lent::next`] does not give out is not lost, save the event that was waited for. Waits, too, while the
+    /// What [`Lent::next_event`] does not give out is not lost, save the event that was waited for. Waits, too, while the
     /// outgoing queue is over its mark, so that the output always has room.
     ///
     /// ```
     /// # async fn echo(mut socket: ws13::WebSocket<tokio::net::TcpStream>) -> Result<(), ws13::Error> {
     /// while let Some(mut lent) = socket.receive_ref().await? {
-    ///     while let Some((event, mut output)) = lent.next() {
+    ///     while let Some((event, mut output)) = lent.next_event() {
     ///         if let ws13::Event::Message(message) = event {
     ///             output.send(message)?; // written with the next `receive_ref`
     ///         }
@@ -256,11 +256,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Two halves for two tasks. The sender can be cloned for any number of tasks; the receiver runs keepalive.
     pub fn split(self) -> (Sender<S>, Receiver<S>) {
         let shared = match self.handle {
-            Handle::Own(driver) => Shared::new(*driver),
+            Handle::Own(driver) => Held::new(Shared::new(*driver)),
             Handle::Shared(shared) => shared,
         };
-        let receiver =
-            WebSocket { handle: Handle::Shared(Arc::clone(&shared)), subprotocol: self.subprotocol };
+        let receiver = WebSocket { handle: Handle::Shared(shared.clone()), subprotocol: self.subprotocol };
         (Sender::new(shared), Receiver(receiver))
     }
 
@@ -289,7 +288,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.subprotocol.clone()
     }
 
-    pub(super) fn shared(shared: Arc<Shared<S>>, subprotocol: Option<Subprotocol>) -> Self {
+    pub(super) fn shared(shared: Held<S>, subprotocol: Option<Subprotocol>) -> Self {
         WebSocket { handle: Handle::Shared(shared), subprotocol }
     }
 
@@ -395,7 +394,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lent<'_, S> {
     /// The next event that is here already, and the output to answer it with. `None` when there is no more, or when
     /// the outgoing queue is over its mark: go on with [`WebSocket::receive_ref`]. The first call always gives one.
     #[inline(always)]
-    pub fn next(&mut self) -> Option<(Event<'_>, Output<'_>)> {
+    pub fn next_event(&mut self) -> Option<(Event<'_>, Output<'_>)> {
         let fact = match self.first.take() {
             Some(fact) => fact,
             None => self.access.next_fact_with_room()?,
