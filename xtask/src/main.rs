@@ -10,6 +10,7 @@ mod licences;
 mod msrv;
 mod steps;
 mod tools;
+mod traceability;
 
 use std::process::ExitCode;
 

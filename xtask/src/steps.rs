@@ -1,7 +1,7 @@
 //! The steps of `cargo xtask test`: their order, their names, and the closing table.
 
 use crate::tools::Outcome;
-use crate::{autobahn, checks, foreign, imports, licences, msrv};
+use crate::{autobahn, checks, foreign, imports, licences, msrv, traceability};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -19,6 +19,7 @@ const fn step(name: &'static str, what: &'static str, run: fn() -> Outcome) -> S
 const STEPS: &[Step] = &[
     step("fmt", "the layout is rustfmt's", checks::fmt),
     step("imports", "the core imports one way only", imports::check),
+    step("traceability", "each rule of the RFC points to its code and its test", traceability::check),
     step("clippy", "no warning of the compiler or of clippy", checks::clippy),
     step("docs", "the documentation builds without a warning", checks::docs),
     step("features", "the library builds with each choice of features", checks::features),
