@@ -105,7 +105,7 @@ impl<S: Transport> WebSocket<S> {
     /// As [`receive`](WebSocket::receive), but lends messages out of the buffer they arrived in, with the means to
     /// answer them: the fastest way, for those who can handle them at once. Gives Pings and Pongs, too.
     ///
-    /// What [`Lent::next`] does not give out is not lost, save the event that was waited for. Waits, too, while the
+    /// What [`Lent::next_event`] does not give out is not lost, save the event that was waited for. Waits, too, while the
     /// outgoing queue is over its mark, so that the output always has room.
     ///
     /// ```
@@ -315,8 +315,7 @@ impl Lent<'_> {
     /// The next event that is here already, and the output to answer it with. `None` when there is no more, or when
     /// the outgoing queue is over its mark: go on with [`WebSocket::receive_ref`]. The first call always gives one.
     #[inline]
-    #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend its items")]
-    pub fn next(&mut self) -> Option<(Event<'_>, Output<'_>)> {
+    pub fn next_event(&mut self) -> Option<(Event<'_>, Output<'_>)> {
         let fact = match self.first.take() {
             Some(fact) => fact,
             None => self.access.next_fact_with_room()?,

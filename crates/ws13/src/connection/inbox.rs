@@ -65,7 +65,7 @@ impl Inbox {
     }
 
     /// Whether more can be read although nobody handles it now: nothing is lent, and less than a lease waits.
-    #[cfg(feature = "std")]
+    #[cfg(feature = "tokio")]
     pub(crate) fn can_take_more(&self) -> bool {
         self.lent == 0 && !self.assembled_lent && self.bytes().len() < LEASE
     }
