@@ -116,7 +116,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> MessageReader<'a, S> {
     /// Reads some bytes into `target`; 0 at the end of the message.
     ///
     /// # Errors
-    /// As [`WebSocket::receive`].
+    /// As [`WebSocket::receive`]; [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) when the peer closed the connection
+    /// in the middle of the message.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -152,7 +153,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> MessageReader<'a, S> {
             }
             match ready!(poll_part(self.socket, cx, false))? {
                 Some(next) => (self.part, self.read, self.last) = (Some(next.fact), 0, next.last),
-                None => self.last = true,
+                None => {
+                    return Poll::Ready(Err(Error::Io(io::Error::new(io::ErrorKind::UnexpectedEof, CUT_OFF))));
+                }
             }
         }
     }
@@ -190,6 +193,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for MessageReader<'_, S> {
         Poll::Ready(Ok(()))
     }
 }
+
+const CUT_OFF: &str = "the peer closed the connection in the middle of a message";
 
 /// A part of a message: where it stands.
 struct PartFact {
