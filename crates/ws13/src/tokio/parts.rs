@@ -154,7 +154,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> MessageReader<'a, S> {
             match ready!(poll_part(self.socket, cx, false))? {
                 Some(next) => (self.part, self.read, self.last) = (Some(next.fact), 0, next.last),
                 None => {
-                    return Poll::Ready(Err(Error::Io(io::Error::new(io::ErrorKind::UnexpectedEof, CUT_OFF))));
+                    return Poll::Ready(Err(Error::Io(io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        CUT_OFF,
+                    ))));
                 }
             }
         }
