@@ -104,7 +104,7 @@ impl Mesh {
                 }
                 Err(_) => {}
             }
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep(some_of(wait)).await;
             wait = (wait * 2).min(REDIAL.1);
         }
     }
@@ -191,6 +191,13 @@ fn fresh_number() -> String {
     format!("{number:016x}")
 }
 
+/// Between half and all of a time, by chance: peers that lost a server do not come back in one wave (RFC 6455 section
+/// 7.2.3).
+fn some_of(time: Duration) -> Duration {
+    let chance = getrandom::u32().map_or(1.0, |number| f64::from(number) / f64::from(u32::MAX));
+    time.mul_f64(0.5 + chance / 2.0)
+}
+
 /// The numbers of the latest lines.
 #[derive(Default)]
 struct Seen {
@@ -223,6 +230,13 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn redialling_waits_a_random_time_7_2_3() {
+        let whole = Duration::from_secs(1);
+        let times: HashSet<Duration> = (0..100).map(|_| some_of(whole)).collect();
+        assert!(times.len() > 50 && times.iter().all(|time| (whole / 2..=whole).contains(time)));
+    }
 
     #[test]
     fn a_line_is_passed_on_once_and_memory_is_bounded() {
