@@ -57,7 +57,8 @@ impl Connect {
     }
 
     async fn connect(self) -> Result<(), Failure> {
-        let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
+        // A time that no clock can count to is none.
+        let deadline = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let socket = self.client()?.connect().await?;
         let interactive = io::stdin().is_terminal() && io::stderr().is_terminal();
         if interactive {

@@ -44,7 +44,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 pub(crate) fn interval(text: &str) -> Result<Interval, String> {
     match text {
         "off" | "none" | "0" => Ok(Interval(None)),
-        text => duration(text).map(|duration| Interval(Some(duration))),
+        text => duration(text).map(|duration| Interval((!duration.is_zero()).then_some(duration))),
     }
 }
 

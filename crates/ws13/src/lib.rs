@@ -87,13 +87,13 @@ mod server;
 mod text;
 mod time;
 #[cfg(feature = "tokio")]
-pub mod tokio;
+mod tokio;
 pub mod utf8;
 
 #[cfg(feature = "tokio")]
 pub use self::tokio::{
-    Acceptor, Asked, Client, Lent, MessageReader, MessageWriter, Opening, Peer, Plain, Receiver, Sender,
-    Server, Stream, WebSocket, connect,
+    Acceptor, Asked, Client, Lent, MessageReader, MessageWriter, Opening, Peer, Plain, ReceiveRef, Receiver,
+    Sender, Sending, Server, Stream, WebSocket, connect,
 };
 #[cfg(feature = "std")]
 pub use accept::AcceptError;

@@ -72,10 +72,17 @@ pub(crate) const CONTROL_WINDOW: Duration = Duration::from_secs(10);
 /// Keepalive: pings by interval. Any byte that arrives counts as life, not the Pong alone.
 #[derive(Clone, Debug)]
 pub struct Keepalive {
-    /// Send a Ping this often, 10 % more or less by chance: 20 s. `None`: never.
+    /// Send a Ping this often, 10 % more or less by chance: 20 s. `None` or zero: never.
     pub ping_interval: Option<Duration>,
     /// How long nothing at all may arrive after a Ping: 20 s. Then the connection is dropped, as 1006 locally.
     pub pong_timeout: Duration,
+}
+
+impl Keepalive {
+    /// How often to ping, if at all.
+    pub(crate) fn interval(&self) -> Option<Duration> {
+        self.ping_interval.filter(|interval| !interval.is_zero())
+    }
 }
 
 impl Default for Keepalive {

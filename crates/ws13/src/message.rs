@@ -1,4 +1,4 @@
-//! Messages: what is received, owned, and what can be given to `send`.
+//! Messages, owned, and what kinds there are.
 
 use crate::text::Text;
 use alloc::string::String;

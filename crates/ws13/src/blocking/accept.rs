@@ -121,7 +121,14 @@ impl<S: Transport> Asked<S> {
     /// # Errors
     /// [`AcceptError::Choice`] for a subprotocol that was not offered; else when the answer cannot be written.
     pub fn accept_with(mut self, accept: Accept) -> Result<(WebSocket<S>, Request), AcceptError> {
-        let accepted = self.upgrade.accept(accept).map_err(AcceptError::Choice)?;
+        let accepted = match self.upgrade.accept(accept) {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // The client is not left without an answer for our mistake.
+                answer_and_end(&mut self.stream, &Reject::internal_error().encode(), self.deadline)?;
+                return Err(AcceptError::Choice(error));
+            }
+        };
         Timed::new(&mut self.stream, self.deadline.at_least(LINGER)).write_all(&accepted.response)?;
         let (connection, inbox) = opened(self.config, &self.early);
         let socket = WebSocket::from_parts(self.stream, connection, inbox);

@@ -62,6 +62,8 @@ impl<'a, S: Transport> MessageWriter<'a, S> {
     }
 
     fn send_frame(&mut self, last: bool) -> Result<(), Error> {
+        // A full queue would refuse the frame when its message is begun.
+        self.socket.handle.wait_for_room()?;
         self.socket.handle.access().send_part(self.begin, &self.buffer, last)?;
         self.begin = None;
         self.buffer.clear();
@@ -93,8 +95,8 @@ impl<S: Transport> io::Write for MessageWriter<'_, S> {
 pub struct MessageReader<'a, S> {
     socket: &'a mut WebSocket<S>,
     kind: Kind,
-    /// The part that is lent, and how much of it has been read.
-    part: FactOrEnd,
+    /// The part that is lent, until it is read, and how much of it has been.
+    part: Option<FactOrEnd>,
     read: usize,
     last: bool,
 }
@@ -102,7 +104,7 @@ pub struct MessageReader<'a, S> {
 impl<'a, S: Transport> MessageReader<'a, S> {
     pub(super) fn begin(socket: &'a mut WebSocket<S>) -> Result<Option<Self>, Error> {
         let Some((kind, part, last)) = next_part(socket, true)? else { return Ok(None) };
-        Ok(Some(MessageReader { socket, kind, part, read: 0, last }))
+        Ok(Some(MessageReader { socket, kind, part: Some(part), read: 0, last }))
     }
 
     /// Whether the message is text or binary. Parts of a text may end in the middle of a character; that the whole
@@ -123,7 +125,7 @@ impl<'a, S: Transport> MessageReader<'a, S> {
                 return Ok(len);
             }
             match next_part(self.socket, false)? {
-                Some((_, part, last)) => (self.part, self.read, self.last) = (part, 0, last),
+                Some((_, part, last)) => (self.part, self.read, self.last) = (Some(part), 0, last),
                 None => return Err(Error::Io(io::Error::new(io::ErrorKind::UnexpectedEof, CUT_OFF))),
             }
         }
@@ -147,12 +149,16 @@ impl<'a, S: Transport> MessageReader<'a, S> {
     }
 
     fn copy_out(&mut self, target: &mut [u8]) -> usize {
+        let Some(fact) = self.part else { return 0 };
         let mut access = self.socket.handle.access();
-        let Event::Part(part) = access.event(self.part) else { return 0 };
+        let Event::Part(part) = access.event(fact) else { return 0 };
         let rest = &part.bytes[self.read..];
         let len = rest.len().min(target.len());
         target[..len].copy_from_slice(&rest[..len]);
         self.read += len;
+        if len == rest.len() {
+            self.part = None;
+        }
         len
     }
 }

@@ -63,7 +63,7 @@ impl Keepalive {
             || if sender_closed {
                 self.close_due.is_none()
             } else {
-                self.next_ping.is_none() && settings.ping_interval.is_some()
+                self.next_ping.is_none() && settings.interval().is_some()
             }
     }
 
@@ -157,7 +157,7 @@ impl Keepalive {
                 return Due::Lost(Lost::PongTimeout);
             }
         }
-        let Some(interval) = settings.ping_interval else { return Due::Nothing };
+        let Some(interval) = settings.interval() else { return Due::Nothing };
         match self.next_ping {
             Some(next) if self.now >= next => {}
             Some(_) => return Due::Nothing,
@@ -184,6 +184,6 @@ impl Keepalive {
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let percent = 90 + (bits >> 33) % 21;
-        interval.mul_f64(percent as f64 / 100.0)
+        Duration::try_from_secs_f64(interval.as_secs_f64() * percent as f64 / 100.0).unwrap_or(Duration::MAX)
     }
 }

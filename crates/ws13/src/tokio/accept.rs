@@ -9,7 +9,7 @@ use bytes::{Buf, BytesMut};
 use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Does opening handshakes as a server, on any stream; [`Server`](crate::Server) has one for its own.
 ///
@@ -49,17 +49,20 @@ impl Acceptor {
         mut stream: S,
     ) -> Result<Opening<S>, AcceptError> {
         let mut early = BytesMut::new();
-        let read = timeout(self.settings.timeout, self.read_request(&mut stream, &mut early)).await;
+        let deadline = Instant::now() + self.settings.timeout;
+        let read = timeout_at(deadline, self.read_request(&mut stream, &mut early)).await;
         let refused = match read.unwrap_or_else(|_| Err(AcceptError::Refused(Reject::request_timeout()))) {
-            Ok(Received::Plain(request)) => return Ok(Opening::Plain(Box::new(Plain { stream, request }))),
+            Ok(Received::Plain(request)) => {
+                return Ok(Opening::Plain(Box::new(Plain { stream, request, deadline })));
+            }
             Ok(Received::Upgrade(upgrade)) => {
                 let config = Arc::clone(self.settings.config());
-                return Ok(Opening::Upgrade(Box::new(Asked { stream, upgrade, early, config })));
+                return Ok(Opening::Upgrade(Box::new(Asked { stream, upgrade, early, config, deadline })));
             }
             Err(error) => error,
         };
         if let AcceptError::Refused(reject) = &refused {
-            answer_and_end(&mut stream, &reject.encode()).await?;
+            answer_and_end(&mut stream, &reject.encode(), deadline).await?;
         }
         Err(refused)
     }
@@ -98,6 +101,7 @@ pub struct Asked<S> {
     upgrade: Upgrade,
     early: BytesMut,
     config: Arc<Config>,
+    deadline: Instant,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Asked<S> {
@@ -130,9 +134,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Asked<S> {
     /// # Cancel safety
     /// A dropped future drops the connection.
     pub async fn accept_with(mut self, accept: Accept) -> Result<(WebSocket<S>, Request), AcceptError> {
-        let accepted = self.upgrade.accept(accept).map_err(AcceptError::Choice)?;
-        self.stream.write_all(&accepted.response).await?;
-        self.stream.flush().await?;
+        let accepted = match self.upgrade.accept(accept) {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // The client is not left without an answer for our mistake.
+                answer_and_end(&mut self.stream, &Reject::internal_error().encode(), self.deadline).await?;
+                return Err(AcceptError::Choice(error));
+            }
+        };
+        let written = async {
+            self.stream.write_all(&accepted.response).await?;
+            self.stream.flush().await
+        };
+        answer_in_time(self.deadline, written).await?;
         let (connection, inbox) = opened(self.config, &self.early);
         let socket = WebSocket::from_parts(self.stream, connection, inbox);
         Ok((socket.with_subprotocol(accepted.agreed.subprotocol), accepted.request))
@@ -146,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Asked<S> {
     /// # Cancel safety
     /// A dropped future drops the connection.
     pub async fn reject(mut self, reject: Reject) -> io::Result<()> {
-        answer_and_end(&mut self.stream, &self.upgrade.reject(reject)).await
+        answer_and_end(&mut self.stream, &self.upgrade.reject(reject), self.deadline).await
     }
 }
 
@@ -155,6 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Asked<S> {
 pub struct Plain<S> {
     stream: S,
     request: Request,
+    deadline: Instant,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Plain<S> {
@@ -171,14 +186,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Plain<S> {
     /// # Cancel safety
     /// A dropped future drops the connection.
     pub async fn reply(mut self, reply: Reply) -> io::Result<()> {
-        answer_and_end(&mut self.stream, &reply.encode_for(&self.request)).await
+        answer_and_end(&mut self.stream, &reply.encode_for(&self.request), self.deadline).await
     }
 }
 
 /// Writes the last answer so that it arrives: ends our direction, and reads on for a bounded while.
-async fn answer_and_end<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, answer: &[u8]) -> io::Result<()> {
-    stream.write_all(answer).await?;
-    stream.shutdown().await?;
+async fn answer_and_end<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    answer: &[u8],
+    deadline: Instant,
+) -> io::Result<()> {
+    let written = async {
+        stream.write_all(answer).await?;
+        stream.shutdown().await
+    };
+    answer_in_time(deadline, written).await?;
     let drain = async {
         let mut scratch = [0; 2048];
         let mut left = LINGER_BYTES;
@@ -191,4 +213,10 @@ async fn answer_and_end<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, answe
     };
     let _ = timeout(LINGER, drain).await;
     Ok(())
+}
+
+/// Gives an answer the rest of the handshake's time, and a moment at least.
+async fn answer_in_time(deadline: Instant, written: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    let late = deadline.max(Instant::now() + LINGER);
+    timeout_at(late, written).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }

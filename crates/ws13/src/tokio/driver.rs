@@ -31,6 +31,8 @@ pub(super) struct Driver<S> {
     ended: bool,
     /// Who is woken when the stream can take more, where that may be several tasks.
     write_waker: Option<Waker>,
+    /// How many hold this connection, where it is shared.
+    pub(super) holders: usize,
     /// The task that serves this connection.
     task: Option<Waker>,
     /// The task that receives, where another one may come upon its events: a deadline, a read.
@@ -46,9 +48,16 @@ const TURN: usize = 256 << 10;
 const SLICES: usize = 64;
 
 impl<S> Driver<S> {
-    /// The task that serves this connection.
-    pub(super) fn task(&self) -> Option<Waker> {
-        self.task.clone()
+    /// Has the task that serves this connection look at it again.
+    pub(super) fn wake_task(&self) {
+        if let Some(task) = &self.task {
+            task.wake_by_ref();
+        }
+    }
+
+    /// Whether something is queued, or in the stream and not flushed.
+    pub(super) fn has_unwritten(&self) -> bool {
+        !self.outbox.is_empty() || self.unflushed
     }
 
     /// Whether the connection was lost, so that nothing more is written.
@@ -70,6 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             broken: None,
             ended: false,
             write_waker: None,
+            holders: 0,
             task: None,
             reader: None,
             abandoned: false,
@@ -95,6 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let polled = poll(self, cx);
         if polled.is_pending() && self.connection.wants_time(&self.outbox) {
             self.wake_reader();
+            self.wake_task();
         }
         polled
     }
@@ -296,6 +307,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let now = self.timer.now();
         if self.connection.deadline().is_some_and(|deadline| now >= deadline) {
             self.look_for_life(cx);
+            // It looked with a waker of its own.
+            self.wake_reader();
         }
         let due = self.connection.tick(now, &self.inbox, &mut self.outbox);
         if due {

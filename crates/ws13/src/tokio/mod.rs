@@ -16,9 +16,6 @@ mod split;
 mod timer;
 mod websocket;
 
-pub use crate::accept::AcceptError;
-pub use crate::client::ConnectError;
-pub use crate::server::LocalAddr;
 pub use accept::{Acceptor, Asked, Opening, Plain};
 pub use client::{Client, connect};
 pub use net::Stream;

@@ -15,7 +15,7 @@ use std::io;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::sync::{Notify, mpsc};
@@ -84,7 +84,8 @@ impl Server {
     ///
     /// In here replies are cheap: what the handler sends is collected, and written in one go when the handler
     /// waits for anything. Keepalive and deadlines hold whatever the handler does. When the handler returns (what
-    /// it returns is dropped), an open connection is closed with 1000.
+    /// it returns is dropped) and nobody else holds the socket or a half of it, an open connection is closed with
+    /// 1000.
     ///
     /// # Errors
     /// None so far: a failing `accept` is tried again.
@@ -281,16 +282,15 @@ impl Connections {
         }
     }
 
-    fn tell_all(&self, tell: impl Fn(&dyn Stoppable) -> Option<Waker>) {
+    fn tell_all(&self, tell: impl Fn(&dyn Stoppable)) {
         let connections: Vec<Weak<dyn Stoppable>> = {
             let mut open = self.lock();
             open.stopping = true;
             open.entries.values().flatten().cloned().collect()
         };
         for connection in connections {
-            let task = connection.upgrade().and_then(|connection| tell(&*connection));
-            if let Some(task) = task {
-                task.wake();
+            if let Some(connection) = connection.upgrade() {
+                tell(&*connection);
             }
         }
     }
@@ -339,8 +339,7 @@ impl Entry {
             open.stopping
         };
         if stopping {
-            // Its task has not begun yet.
-            let _ = shared.go_away();
+            shared.go_away();
         }
     }
 }

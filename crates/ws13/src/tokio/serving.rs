@@ -9,7 +9,7 @@ use crate::connection::{FactOrEnd, Mode};
 use crate::error::Lost;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The future of a connection's task.
@@ -36,10 +36,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Future> Future for Serving<S, F> {
                 this.handler = None;
             }
         }
-        // Nobody has the socket any more: neither the handler nor a task that it gave it to.
-        let alone = Arc::strong_count(&this.shared) == 1;
         let (driver, over) = ready!(this.shared.poll_locked(cx, |driver, cx| {
             driver.remember_task(cx.waker());
+            // Nobody has the socket any more: neither the handler nor a task that it gave it to.
+            let alone = driver.holders == 0;
             let done = if alone { driver.poll_end(cx) } else { driver.poll_while_waiting(cx) };
             done.map(|()| alone || driver.is_abandoned())
         }));
@@ -72,29 +72,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 }
 
-/// What a server does to its connections when it stops. The task that each gives is to be woken when the connection has
-/// been let go of, so that it finds itself alone.
+/// What a server does to its connections when it stops.
 pub(super) trait Stoppable: Send + Sync {
     /// Begins to close with 1001.
-    fn go_away(&self) -> Option<Waker>;
+    fn go_away(&self);
     /// Drops the connection.
-    fn abandon(&self) -> Option<Waker>;
+    fn abandon(&self);
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stoppable for Shared<S> {
-    fn go_away(&self) -> Option<Waker> {
+    fn go_away(&self) {
         let mut driver = self.lock();
         driver.close(Some(CloseCode::GOING_AWAY.into()));
-        driver.task()
+        driver.wake_task();
     }
 
-    fn abandon(&self) -> Option<Waker> {
+    fn abandon(&self) {
         let mut driver = self.lock();
         driver.abandon();
-        let task = driver.task();
+        driver.wake_task();
         drop(driver);
         self.wake_writers();
-        task
     }
 }
 

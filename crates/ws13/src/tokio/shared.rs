@@ -31,7 +31,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
     ) -> Poll<(MutexGuard<'_, Driver<S>>, T)> {
         let mut driver = self.lock();
         let mut polled = poll(&mut driver, cx);
-        if polled.is_pending() && !driver.outbox.is_empty() {
+        if polled.is_pending() && driver.has_unwritten() {
             self.writers.add(cx.waker());
             // It may have become writable before we were on the list.
             polled = poll(&mut driver, cx);
@@ -62,12 +62,14 @@ pub(super) struct Held<S>(Option<Arc<Shared<S>>>);
 
 impl<S> Held<S> {
     pub(super) fn new(shared: Arc<Shared<S>>) -> Self {
+        shared.lock().holders += 1;
         Held(Some(shared))
     }
 }
 
 impl<S> Clone for Held<S> {
     fn clone(&self) -> Self {
+        self.lock().holders += 1;
         Held(self.0.clone())
     }
 }
@@ -83,10 +85,10 @@ impl<S> Deref for Held<S> {
 impl<S> Drop for Held<S> {
     fn drop(&mut self) {
         let Some(shared) = self.0.take() else { return };
-        let task = shared.lock().task();
-        drop(shared);
-        if let Some(task) = task {
-            task.wake();
+        let mut driver = shared.lock();
+        driver.holders -= 1;
+        if driver.holders == 0 {
+            driver.wake_task();
         }
     }
 }
@@ -156,7 +158,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handle<S> {
     ) -> Poll<Result<(), Error>> {
         match self {
             Handle::Own(driver) => driver.poll_in_time(cx, poll),
-            Handle::Shared(shared) => shared.poll_locked(cx, poll).map(|(_, done)| done),
+            Handle::Shared(shared) => {
+                let mut poll = poll;
+                let polled = shared.poll_locked(cx, |driver, cx| driver.poll_for_sender(cx, &mut poll));
+                polled.map(|(_, done)| done)
+            }
         }
     }
 
@@ -168,7 +174,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handle<S> {
             Handle::Shared(shared) if cork::is_corked(Id::of(&**shared)) => {
                 shared.poll_locked(cx, Driver::poll_room).map(|(_, sent)| sent)
             }
-            Handle::Shared(shared) => shared.poll_locked(cx, Driver::poll_flush).map(|(_, sent)| sent),
+            Handle::Shared(shared) => {
+                let sent =
+                    shared.poll_locked(cx, |driver, cx| driver.poll_for_sender(cx, Driver::poll_flush));
+                sent.map(|(_, sent)| sent)
+            }
         }
     }
 }

@@ -93,8 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// As [`receive`](WebSocket::receive), but lends messages out of the buffer they arrived in, with the means to
     /// answer them: the fastest way, for those who can handle them at once. Gives Pings and Pongs, too.
     ///
-    /// What [`Lent::next_event`] does not give out is not lost, save the event that was waited for. Waits, too, while the
-    /// outgoing queue is over its mark, so that the output always has room.
+    /// Waits, too, while the outgoing queue is over its mark, so that the output always has room.
     ///
     /// ```
     /// # async fn echo(mut socket: ws13::WebSocket<tokio::net::TcpStream>) -> Result<(), ws13::Error> {
@@ -113,7 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// As [`receive`](WebSocket::receive).
     ///
     /// # Cancel safety
-    /// Cancel safe.
+    /// Cancel safe while it waits. A [`Lent`] that is dropped before its first event was taken loses that one event.
     pub fn receive_ref(&mut self) -> ReceiveRef<'_, S> {
         ReceiveRef(match &mut self.handle {
             Handle::Own(driver) => Source::Own(Some(driver)),
