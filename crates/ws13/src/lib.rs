@@ -44,7 +44,7 @@
 //! | [`blocking`] | the same on threads |
 //! | [`handshake`] | requests, answers, origins, URLs: pure |
 //! | [`connection`] | the state machine, its [`Inbox`] and [`Outbox`]: pure |
-//! | [`frame`], [`mask`], [`utf8`], [`close`] | the leaves: pure |
+//! | [`frame`], [`mask`], [`utf8`], [`close`], [`extension`] | the leaves: pure |
 //!
 //! # Features
 //! - `tokio` (default): the asynchronous driver.
@@ -74,6 +74,7 @@ pub mod connection;
 #[cfg(feature = "std")]
 mod entropy;
 mod error;
+pub mod extension;
 pub mod frame;
 #[cfg(feature = "std")]
 pub mod handshake;

@@ -2,6 +2,7 @@
 
 use super::inbox::{Inbox, Place};
 use crate::error::{Fault, LimitHit, Violation};
+use crate::extension::Claims;
 use crate::frame::{Header, HeaderError, MAX_CONTROL_PAYLOAD, MaskKey, OpCode, Rsv};
 use crate::limits::Limits;
 use crate::mask;
@@ -32,6 +33,8 @@ pub(crate) enum Fact {
 pub(super) struct Receiver {
     /// Whether frames must have a mask, must have none, or may do as they like (a quirk).
     mask: MaskRule,
+    /// The reserved bits that mean something.
+    claims: Claims,
     /// The data frame whose payload is not complete.
     frame: Option<Frame>,
     /// The message that is not complete.
@@ -70,7 +73,7 @@ struct Unfinished {
 
 impl Receiver {
     pub(super) fn new(mask: MaskRule) -> Self {
-        Receiver { mask, frame: None, message: None }
+        Receiver { mask, claims: Claims::NONE, frame: None, message: None }
     }
 
     /// The commonest case, and quickly so: a message of up to 125 bytes in one frame that is all here. Whatever else is
@@ -165,7 +168,8 @@ impl Receiver {
             return Err(Violation::ReservedOpcode(opcode.bits()).into());
         }
         // "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values." (5.2)
-        if Rsv::from_bits(first) != Rsv::NONE {
+        let rsv = Rsv::from_bits(first);
+        if rsv != Rsv::NONE && !self.claims.allow(rsv, opcode) {
             return Err(Violation::ReservedBits.into());
         }
         match (opcode, &self.message) {

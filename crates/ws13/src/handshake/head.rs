@@ -1,5 +1,6 @@
 //! Finding the end of an HTTP/1.1 head, strictly, in linear work, while its bytes arrive.
 
+use crate::extension::is_token_byte;
 use std::fmt;
 
 /// The limits on the head of a request or of a response.
@@ -258,11 +259,6 @@ fn in_name(byte: u8) -> Result<Place, HeadError> {
         _ if is_token_byte(byte) => Ok(Place::Name),
         _ => Err(HeadError::HeaderName),
     }
-}
-
-/// Whether the byte may stand in a token: tchar of RFC 9110, section 5.6.2.
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

@@ -31,7 +31,6 @@
 mod authority;
 pub mod client;
 mod error;
-mod extensions;
 mod fields;
 mod head;
 pub mod http1;

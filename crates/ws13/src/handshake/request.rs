@@ -5,6 +5,7 @@ use super::fields;
 use super::reply::Reject;
 use super::server::Head;
 use super::subprotocol::Subprotocol;
+use crate::extension;
 use http::header::{HOST, ORIGIN, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, Method, Version};
 
@@ -215,7 +216,7 @@ fn read_extensions(headers: &HeaderMap) -> Result<Option<String>, Reject> {
     };
     let joined = fields::joined(headers, &SEC_WEBSOCKET_EXTENSIONS).map_err(|_| wrong())?;
     if let Some(value) = &joined {
-        super::extensions::names(value).map_err(|_| wrong())?;
+        extension::parse(value).map_err(|_| wrong())?;
     }
     Ok(joined)
 }

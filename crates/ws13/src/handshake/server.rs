@@ -27,7 +27,6 @@
 
 use super::Agreed;
 use super::error::{Invalid, check_header, check_value};
-use super::extensions;
 use super::fields;
 use super::head::{HeadError, HeadLimits};
 use super::http1::{self, ReadRequestHead};
@@ -35,6 +34,7 @@ use super::key::Key;
 use super::reply::Reject;
 use super::request::Request;
 use super::subprotocol::Subprotocol;
+use crate::extension;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
@@ -196,10 +196,10 @@ impl Upgrade {
 
     fn check_extensions(&self, accepted: Option<&String>) -> Result<(), Invalid> {
         let Some(accepted) = accepted else { return Ok(()) };
-        let names = |value| extensions::names(value).map_err(|_| Invalid::Extensions(accepted.clone()));
+        let names = |value| extension::names(value).map_err(|_| Invalid::Extensions(accepted.clone()));
         let offered = names(self.request.extensions().unwrap_or_default())?;
         match names(accepted)?.into_iter().find(|name| !offered.contains(name)) {
-            Some(name) => Err(Invalid::ExtensionNotOffered(name.to_owned())),
+            Some(name) => Err(Invalid::ExtensionNotOffered(name)),
             None => Ok(()),
         }
     }
@@ -265,7 +265,7 @@ impl Accept {
     /// # Errors
     /// [`Invalid::Extensions`] when it does not follow RFC 6455, section 9.1.
     pub fn extensions(mut self, value: &str) -> Result<Self, Invalid> {
-        let names = extensions::names(value).map_err(|_| Invalid::Extensions(value.to_owned()))?;
+        let names = extension::names(value).map_err(|_| Invalid::Extensions(value.to_owned()))?;
         check_value(&SEC_WEBSOCKET_EXTENSIONS, value)?;
         self.extensions = (!names.is_empty()).then(|| value.to_owned());
         Ok(self)

@@ -1,6 +1,6 @@
 //! The name of a subprotocol (RFC 6455, sections 1.9 and 11.5), valid by construction.
 
-use super::head::is_token_byte;
+use crate::extension::is_token_byte;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;

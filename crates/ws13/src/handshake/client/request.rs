@@ -1,8 +1,8 @@
 //! What a client asks for.
 
+use crate::extension;
 use crate::handshake::authority::Authority;
 use crate::handshake::error::{Invalid, check_header, check_value};
-use crate::handshake::extensions;
 use crate::handshake::head::HeadLimits;
 use crate::handshake::http1;
 use crate::handshake::key::Key;
@@ -116,7 +116,7 @@ impl Request {
     /// # Errors
     /// [`Invalid::Extensions`] when it does not follow RFC 6455, section 9.1.
     pub fn extensions(mut self, offer: &str) -> Result<Self, Invalid> {
-        let names = extensions::names(offer).map_err(|_| Invalid::Extensions(offer.to_owned()))?;
+        let names = extension::names(offer).map_err(|_| Invalid::Extensions(offer.to_owned()))?;
         check_value(&SEC_WEBSOCKET_EXTENSIONS, offer)?;
         self.extensions = (!names.is_empty()).then(|| offer.to_owned());
         Ok(self)

@@ -2,9 +2,9 @@
 
 use super::body::ReadBody;
 use super::{ClientError, Request, Response};
+use crate::extension;
 use crate::handshake::Agreed;
 use crate::handshake::error::Invalid;
-use crate::handshake::extensions;
 use crate::handshake::fields;
 use crate::handshake::http1::ReadResponse;
 use crate::handshake::key::Key;
@@ -138,10 +138,10 @@ impl Upgrade {
         let joined =
             fields::joined(headers, &SEC_WEBSOCKET_EXTENSIONS).map_err(|_| ClientError::Extensions)?;
         let Some(joined) = joined else { return Ok(None) };
-        let names = |value| extensions::names(value).map_err(|_| ClientError::Extensions);
+        let names = |value| extension::names(value).map_err(|_| ClientError::Extensions);
         let offered = names(self.request.extensions.as_deref().unwrap_or_default())?;
         match names(&joined)?.into_iter().find(|name| !offered.contains(name)) {
-            Some(name) => Err(ClientError::ExtensionNotOffered(name.to_owned())),
+            Some(name) => Err(ClientError::ExtensionNotOffered(name)),
             None => Ok(Some(joined)),
         }
     }
