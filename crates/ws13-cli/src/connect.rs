@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use ws13::{Client, CloseCode, Config, Message, Receiver, Sender, Stream};
+use ws13::{Client, CloseCode, Config, Deflate, Message, Receiver, Sender, Stream};
 
 /// What `ws13 connect` is asked.
 #[derive(Args)]
@@ -36,6 +36,9 @@ pub(crate) struct Connect {
     /// Give up when all of it takes longer than this, such as 5s
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     timeout: Option<Duration>,
+    /// Offer to compress messages (permessage-deflate)
+    #[arg(long)]
+    compress: bool,
     /// The largest message that is taken, such as 16MiB
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = values::size)]
     max_message: usize,
@@ -91,6 +94,7 @@ impl Connect {
     fn client(&self) -> Result<Client, Failure> {
         let mut config = Config::default();
         config.limits.max_message = self.max_message;
+        config.deflate = self.compress.then(Deflate::default);
         let mut client = Client::new(&self.url)?.config(config);
         for name in &self.subprotocol {
             client = client.subprotocol(name);

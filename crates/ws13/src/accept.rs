@@ -2,7 +2,7 @@
 
 use crate::connection::{Connection, Inbox, Role};
 use crate::handshake::server::{Options, ReadRequest, Received};
-use crate::handshake::{Invalid, OriginPolicy, Reject};
+use crate::handshake::{Agreed, Invalid, OriginPolicy, Reject};
 use crate::limits::Config;
 use std::fmt;
 use std::io;
@@ -43,6 +43,10 @@ impl AcceptSettings {
 
     pub(crate) fn set_config(&mut self, config: Arc<Config>) {
         self.options().accept_missing_host = config.quirks.accept_missing_host;
+        #[cfg(feature = "deflate")]
+        {
+            self.options().deflate = config.deflate.clone();
+        }
         self.config = config;
     }
 
@@ -66,12 +70,12 @@ impl AcceptSettings {
 }
 
 /// The connection that a handshake ended in; `early` is what followed the client's request.
-pub(crate) fn opened(config: Arc<Config>, early: &[u8]) -> (Connection, Inbox) {
+pub(crate) fn opened(config: Arc<Config>, agreed: &Agreed, early: &[u8]) -> (Connection, Inbox) {
     let mut inbox = Inbox::new();
     if !early.is_empty() {
         inbox.extend_from_slice(early);
     }
-    (Connection::new(Role::Server, config), inbox)
+    (Connection::new(Role::Server, config).agreed(agreed), inbox)
 }
 
 /// The settings' methods, the same for each driver's `Acceptor`, which has them in a field `settings`.

@@ -80,6 +80,8 @@ impl ClientSettings {
     /// The handshake, and the bytes it begins with.
     pub(crate) fn start(&self) -> Result<(Upgrade, Vec<u8>), ConnectError> {
         let request = self.request.clone()?.require_subprotocol(self.config.quirks.require_subprotocol);
+        #[cfg(feature = "deflate")]
+        let request = request.deflate(self.config.deflate.clone());
         Upgrade::start(request).map_err(ConnectError::Request)
     }
 
@@ -87,7 +89,7 @@ impl ClientSettings {
     pub(crate) fn finish(self, accepted: Accepted, early: &[u8]) -> Opened {
         let mut inbox = Inbox::new();
         inbox.extend_from_slice(early);
-        let connection = Connection::new(Role::Client, self.config);
+        let connection = Connection::new(Role::Client, self.config).agreed(&accepted.agreed);
         Opened { connection, inbox, subprotocol: accepted.agreed.subprotocol, response: accepted.response }
     }
 

@@ -17,9 +17,9 @@ impl Fault {
     /// The code of the Close frame that this fault is answered with.
     pub const fn close_code(&self) -> CloseCode {
         match self {
-            Fault::Violation(Violation::Utf8 | Violation::Close(CloseError::Reason)) => {
-                CloseCode::INVALID_PAYLOAD
-            }
+            Fault::Violation(
+                Violation::Utf8 | Violation::Compression | Violation::Close(CloseError::Reason),
+            ) => CloseCode::INVALID_PAYLOAD,
             Fault::Violation(_) => CloseCode::PROTOCOL_ERROR,
             Fault::Limit(LimitHit::Message { .. } | LimitHit::Frame { .. }) => CloseCode::MESSAGE_TOO_BIG,
             Fault::Limit(_) => CloseCode::POLICY_VIOLATION,
@@ -47,6 +47,8 @@ pub enum Violation {
     ExpectedContinuation,
     /// A text message that is not UTF-8 (section 8.1).
     Utf8,
+    /// A compressed message that cannot be inflated (RFC 7692 section 7.2.2).
+    Compression,
     /// A Close frame that is not allowed (section 5.5.1, 7.4).
     Close(CloseError),
 }
@@ -67,6 +69,11 @@ pub enum LimitHit {
     },
     /// [`Limits::max_fragments`](crate::Limits::max_fragments).
     Fragments {
+        /// The limit.
+        max: usize,
+    },
+    /// The final blocks of a compressed message.
+    FinalBlocks {
         /// The limit.
         max: usize,
     },
@@ -141,6 +148,7 @@ impl fmt::Display for Violation {
             Violation::UnexpectedContinuation => f.write_str("a continuation frame continues nothing"),
             Violation::ExpectedContinuation => f.write_str("a new message begins inside an unfinished one"),
             Violation::Utf8 => f.write_str("a text message is not valid UTF-8"),
+            Violation::Compression => f.write_str("a compressed message is broken or cut off"),
             Violation::Close(error) => error.fmt(f),
         }
     }
@@ -152,6 +160,9 @@ impl fmt::Display for LimitHit {
             LimitHit::Message { max } => write!(f, "a message has more than {max} bytes"),
             LimitHit::Frame { max } => write!(f, "a frame has more than {max} bytes"),
             LimitHit::Fragments { max } => write!(f, "a message has more than {max} fragments"),
+            LimitHit::FinalBlocks { max } => {
+                write!(f, "a compressed message has more than {max} final blocks")
+            }
             LimitHit::ControlFrames { max } => write!(f, "more than {max} control frames came in 10 s"),
         }
     }

@@ -45,10 +45,12 @@
 //! | [`handshake`] | requests, answers, origins, URLs: pure |
 //! | [`connection`] | the state machine, its [`Inbox`] and [`Outbox`]: pure |
 //! | [`frame`], [`mask`], [`utf8`], [`close`], [`extension`] | the leaves: pure |
+//! | [`deflate`] | permessage-deflate, the first extension: pure |
 //!
 //! # Features
 //! - `tokio` (default): the asynchronous driver.
 //! - `std`: the opening handshake, the blocking driver, masking keys from the operating system.
+//! - `deflate`: compressed messages, [`deflate`] (RFC 7692); off until it is set in a [`Config`].
 //! - `json`: `send_json` and `receive_json` by serde.
 //!
 //! Without any of them the crate is `no_std` with `alloc`: frames, masking, and the connection.
@@ -71,6 +73,8 @@ pub mod blocking;
 mod client;
 pub mod close;
 pub mod connection;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 #[cfg(feature = "std")]
 mod entropy;
 mod error;
@@ -105,6 +109,8 @@ pub use connection::{
     CloseCause, Closed, Connection, Event, Inbox, MaskKeys, MessageRef, Outbox, Outgoing, Output, PartRef,
     Role,
 };
+#[cfg(feature = "deflate")]
+pub use deflate::Deflate;
 #[cfg(feature = "std")]
 pub use entropy::OsMaskKeys;
 #[cfg(feature = "std")]

@@ -14,6 +14,10 @@ pub struct Config {
     /// Cut messages above this many bytes into fragments of this size, so that control frames get through between
     /// them; `None` (the default) sends each message as one frame.
     pub fragment_size: Option<usize>,
+    /// Compress messages (RFC 7692): a client offers it, a server accepts it where it is offered; `None` (the
+    /// default): neither.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<crate::Deflate>,
 }
 
 /// The limits of one connection. What goes over one of them ends the connection with the close code named.

@@ -10,7 +10,7 @@ use room::Room;
 use std::sync::Arc;
 use std::time::Duration;
 use ws13::handshake::{Origin, OriginPolicy, Subprotocol};
-use ws13::{Config, Error, Event, LocalAddr, Server, Stream, WebSocket};
+use ws13::{Config, Deflate, Error, Event, LocalAddr, Server, Stream, WebSocket};
 
 /// What `ws13 serve` is asked.
 #[derive(Args)]
@@ -27,6 +27,9 @@ pub(crate) struct Serve {
     /// The largest message that is taken, such as 16MiB
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size)]
     max_message: usize,
+    /// Compress messages with clients that offer it (permessage-deflate)
+    #[arg(long)]
+    compress: bool,
     /// How often a connection is pinged, such as 20s, or off
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = values::interval)]
     ping_interval: Interval,
@@ -98,6 +101,7 @@ impl Serve {
         // One message in, one out: what may come may also be queued.
         config.limits.queue_cap = config.limits.queue_cap.max(self.max_message);
         config.keepalive.ping_interval = self.ping_interval.0;
+        config.deflate = self.compress.then(Deflate::default);
         config
     }
 

@@ -130,7 +130,7 @@ impl<S: Transport> Asked<S> {
             }
         };
         Timed::new(&mut self.stream, self.deadline.at_least(LINGER)).write_all(&accepted.response)?;
-        let (connection, inbox) = opened(self.config, &self.early);
+        let (connection, inbox) = opened(self.config, &accepted.agreed, &self.early);
         let socket = WebSocket::from_parts(self.stream, connection, inbox);
         Ok((socket.with_subprotocol(accepted.agreed.subprotocol), accepted.request))
     }

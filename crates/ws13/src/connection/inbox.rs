@@ -176,6 +176,12 @@ impl Inbox {
         self.start += len;
     }
 
+    /// The first `len` bytes, and the buffer for what becomes of them.
+    #[cfg(feature = "deflate")]
+    pub(super) fn front_and_assembled(&mut self, len: usize) -> (&[u8], &mut BytesMut) {
+        (&self.buf[self.start..self.start + len], &mut self.assembled)
+    }
+
     /// The bytes at a place.
     #[inline]
     pub(super) fn at(&self, place: Place) -> &[u8] {

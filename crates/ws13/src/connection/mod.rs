@@ -123,6 +123,31 @@ impl Connection {
         Connection::with_keys(keys, config, random_u64())
     }
 
+    /// Compresses messages, and takes compressed ones, as it was agreed on in the opening handshake; the settings are
+    /// those of [`Config::deflate`], or the default.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(mut self, agreed: crate::deflate::Agreed) -> Self {
+        let (ours, theirs) = match self.role() {
+            Role::Client => (Role::Client, Role::Server),
+            Role::Server => (Role::Server, Role::Client),
+        };
+        self.sender.set_deflate(agreed.sent_by(ours));
+        self.receiver.set_deflate(agreed.sent_by(theirs));
+        self
+    }
+
+    /// The connection as the opening handshake agreed on it.
+    #[cfg(feature = "std")]
+    pub(crate) fn agreed(self, agreed: &crate::handshake::Agreed) -> Self {
+        #[cfg(feature = "deflate")]
+        if let Some(deflate) = agreed.deflate {
+            return self.with_deflate(deflate);
+        }
+        let _ = agreed;
+        self
+    }
+
     /// Which end this is.
     pub fn role(&self) -> Role {
         self.sender.role()
@@ -407,6 +432,7 @@ impl Connection {
     /// what a browser shows to its page.
     fn closed_by_peer(&mut self, frame: Option<CloseFrame>, outbox: &mut Outbox) {
         self.receive_closed = true;
+        self.receiver.forget();
         self.close(frame.clone(), outbox);
         self.decide(CloseCause::Handshake, frame);
     }
@@ -414,6 +440,7 @@ impl Connection {
     /// _Fail the WebSocket Connection_ (7.1.7): "SHOULD send a Close frame with an appropriate status code".
     fn fail(&mut self, fault: Fault, outbox: &mut Outbox) {
         self.receive_closed = true;
+        self.receiver.forget();
         self.close(Some(fault.close_code().into()), outbox);
         self.decide(CloseCause::Fault(fault), None);
     }

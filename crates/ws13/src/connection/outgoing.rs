@@ -16,6 +16,35 @@ use bytes::Bytes;
 pub struct Outgoing<'a> {
     pub(super) kind: Kind,
     pub(super) payload: Payload<'a>,
+    #[cfg(feature = "deflate")]
+    pub(super) compress: bool,
+}
+
+impl<'a> Outgoing<'a> {
+    #[inline]
+    fn new(kind: Kind, payload: Payload<'a>) -> Self {
+        Outgoing {
+            kind,
+            payload,
+            #[cfg(feature = "deflate")]
+            compress: true,
+        }
+    }
+
+    /// Sends this message as it is, where others are compressed: for what is compressed already, or for a secret that
+    /// must not be compressed together with what somebody else chose (CRIME).
+    ///
+    /// ```
+    /// use ws13::Outgoing;
+    /// let message = Outgoing::from("secret").uncompressed();
+    /// # let _ = message;
+    /// ```
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn uncompressed(mut self) -> Self {
+        self.compress = false;
+        self
+    }
 }
 
 /// Where an outgoing payload is.
@@ -44,7 +73,7 @@ macro_rules! outgoing_from {
         $(impl<'a> From<$source> for Outgoing<'a> {
             #[inline]
             fn from($value: $source) -> Self {
-                Outgoing { kind: Kind::$kind, payload: $payload }
+                Outgoing::new(Kind::$kind, $payload)
             }
         })*
     };
@@ -69,7 +98,7 @@ impl<'a, const N: usize> From<&'a [u8; N]> for Outgoing<'a> {
 
 impl From<Message> for Outgoing<'_> {
     fn from(message: Message) -> Self {
-        Outgoing { kind: message.kind(), payload: Payload::Shared(message.into_bytes()) }
+        Outgoing::new(message.kind(), Payload::Shared(message.into_bytes()))
     }
 }
 
@@ -78,7 +107,7 @@ impl<'a> From<&'a Message> for Outgoing<'a> {
         match message {
             // A large payload is shared; the bookkeeping costs less than its copy.
             message if message.len() >= SHARE_FROM => Outgoing::from(message.clone()),
-            message => Outgoing { kind: message.kind(), payload: Payload::Slice(message.as_bytes()) },
+            message => Outgoing::new(message.kind(), Payload::Slice(message.as_bytes())),
         }
     }
 }
@@ -86,6 +115,6 @@ impl<'a> From<&'a Message> for Outgoing<'a> {
 impl<'a> From<MessageRef<'a>> for Outgoing<'a> {
     #[inline]
     fn from(message: MessageRef<'a>) -> Self {
-        Outgoing { kind: message.kind(), payload: Payload::Lent(message) }
+        Outgoing::new(message.kind(), Payload::Lent(message))
     }
 }

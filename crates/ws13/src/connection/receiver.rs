@@ -1,6 +1,8 @@
 //! The Receiver: bytes in the inbox become messages, control frames, or the fault that ends the connection.
 
 use super::inbox::{Inbox, Place};
+#[cfg(feature = "deflate")]
+use crate::deflate::{Half, Inflation};
 use crate::error::{Fault, LimitHit, Violation};
 use crate::extension::Claims;
 use crate::frame::{Header, HeaderError, MAX_CONTROL_PAYLOAD, MaskKey, OpCode, Rsv};
@@ -8,6 +10,12 @@ use crate::limits::Limits;
 use crate::mask;
 use crate::message::Kind;
 use crate::utf8::Validator;
+#[cfg(feature = "deflate")]
+use alloc::boxed::Box;
+use core::ops::Range;
+
+#[cfg(feature = "deflate")]
+mod inflating;
 
 /// How data frames are given out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +47,12 @@ pub(super) struct Receiver {
     frame: Option<Frame>,
     /// The message that is not complete.
     message: Option<Unfinished>,
+    /// What was agreed on for compressed messages.
+    #[cfg(feature = "deflate")]
+    deflate: Option<Half>,
+    /// What is kept for them, from the first one on.
+    #[cfg(feature = "deflate")]
+    inflation: Option<Box<Inflation>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,13 +81,33 @@ struct Unfinished {
     len: u64,
     frames: usize,
     utf8: Validator,
+    /// RSV1 was set on the first frame (RFC 7692 section 6).
+    compressed: bool,
     /// A part was given out, so that the message can no longer be had as a whole.
     parted: bool,
 }
 
 impl Receiver {
     pub(super) fn new(mask: MaskRule) -> Self {
-        Receiver { mask, claims: Claims::NONE, frame: None, message: None }
+        Receiver {
+            mask,
+            claims: Claims::NONE,
+            frame: None,
+            message: None,
+            #[cfg(feature = "deflate")]
+            deflate: None,
+            #[cfg(feature = "deflate")]
+            inflation: None,
+        }
+    }
+
+    /// Forgets an unfinished message, and what was kept for those to come.
+    pub(super) fn forget(&mut self) {
+        (self.frame, self.message) = (None, None);
+        #[cfg(feature = "deflate")]
+        {
+            self.inflation = None;
+        }
     }
 
     /// The commonest case, and quickly so: a message of up to 125 bytes in one frame that is all here. Whatever else is
@@ -125,7 +159,7 @@ impl Receiver {
         loop {
             if self.frame.is_some() {
                 self.check_switch(mode, limits)?;
-                match self.payload(inbox, mode)? {
+                match self.payload(inbox, mode, limits)? {
                     Step::Fact(fact) => return Ok(Some(fact)),
                     Step::NextFrame => continue,
                     Step::NeedMore => return Ok(None),
@@ -140,7 +174,10 @@ impl Receiver {
                 return Ok(Some(control(inbox, header, header_len)));
             }
             self.admit(&header, mode, limits)?;
-            let alone = header.fin && header.opcode != OpCode::Continuation && mode == Mode::Whole;
+            let alone = header.fin
+                && header.opcode != OpCode::Continuation
+                && header.rsv == Rsv::NONE
+                && mode == Mode::Whole;
             if alone && available as u64 >= header.payload_len {
                 return self.whole_frame(inbox, &header, header_len).map(Some);
             }
@@ -194,9 +231,9 @@ impl Receiver {
     /// Holds a data frame against the limits, before a byte of its payload is kept.
     #[inline]
     fn admit(&self, header: &Header, mode: Mode, limits: &Limits) -> Result<(), Fault> {
-        let (len, frames, parted) = match &self.message {
-            None => (0, 0, false),
-            Some(message) => (message.len, message.frames, message.parted),
+        let (len, frames, compressed, parted) = match &self.message {
+            None => (0, 0, header.rsv != Rsv::NONE, false),
+            Some(message) => (message.len, message.frames, message.compressed, message.parted),
         };
         if mode == Mode::Parts || parted {
             return Ok(());
@@ -204,7 +241,7 @@ impl Receiver {
         if header.payload_len > limits.frame() as u64 && limits.frame() < limits.max_message {
             return Err(LimitHit::Frame { max: limits.frame() }.into());
         }
-        check_message(len + header.payload_len, frames + 1, limits)
+        check_message(len + header.payload_len, compressed, frames + 1, limits)
     }
 
     /// A message that began while parts were asked for was not held against the limits; it is when it is to be had
@@ -213,7 +250,7 @@ impl Receiver {
     fn check_switch(&self, mode: Mode, limits: &Limits) -> Result<(), Fault> {
         match &self.message {
             Some(message) if mode == Mode::Whole && !message.parted => {
-                check_message(message.len, message.frames, limits)
+                check_message(message.len, message.compressed, message.frames, limits)
             }
             _ => Ok(()),
         }
@@ -243,6 +280,7 @@ impl Receiver {
             len: 0,
             frames: 0,
             utf8: Validator::new(),
+            compressed: header.rsv != Rsv::NONE,
             parted: false,
         });
         message.len += header.payload_len;
@@ -257,7 +295,13 @@ impl Receiver {
     }
 
     /// Handles what has arrived of the unfinished frame's payload.
-    fn payload(&mut self, inbox: &mut Inbox, mode: Mode) -> Result<Step, Fault> {
+    fn payload(&mut self, inbox: &mut Inbox, mode: Mode, limits: &Limits) -> Result<Step, Fault> {
+        #[cfg(feature = "deflate")]
+        if self.message.as_ref().is_some_and(|message| message.compressed) {
+            return self.compressed_payload(inbox, mode, limits);
+        }
+        #[cfg(not(feature = "deflate"))]
+        let _ = limits;
         let (Some(frame), Some(message)) = (&mut self.frame, &mut self.message) else {
             return Ok(Step::NextFrame);
         };
@@ -266,7 +310,10 @@ impl Receiver {
             inbox.lend_assembled();
             return Ok(message.part(Place::Assembled, false));
         }
-        frame.unmask_and_validate(message, inbox)?;
+        let fresh = frame.unmask(inbox);
+        if message.kind == Kind::Text {
+            message.utf8.feed(&inbox.bytes()[fresh]).map_err(|_| Violation::Utf8)?;
+        }
         let complete = frame.ready as u64 == frame.remaining;
         let last = complete && frame.fin;
         if last && !message.utf8.is_complete() {
@@ -289,8 +336,10 @@ impl Receiver {
 }
 
 #[inline]
-fn check_message(len: u64, frames: usize, limits: &Limits) -> Result<(), Fault> {
-    if len > limits.max_message as u64 {
+fn check_message(len: u64, compressed: bool, frames: usize, limits: &Limits) -> Result<(), Fault> {
+    // The limit is for what a message is inflated to; a compressed one that is much longer cannot be within it.
+    let max = limits.max_message as u64;
+    if len > if compressed { max.saturating_add(max / 8 + 1024) } else { max } {
         return Err(LimitHit::Message { max: limits.max_message }.into());
     }
     if frames > limits.fragments() {
@@ -315,8 +364,8 @@ enum Step {
 }
 
 impl Frame {
-    /// Unmasks and validates what is new, so that an impossible byte is seen before its frame is complete.
-    fn unmask_and_validate(&mut self, message: &mut Unfinished, inbox: &mut Inbox) -> Result<(), Fault> {
+    /// Unmasks what is new, so that an impossible byte is seen before its frame is complete; says where it stands.
+    fn unmask(&mut self, inbox: &mut Inbox) -> Range<usize> {
         let bytes = inbox.bytes_mut();
         let available =
             usize::try_from(self.remaining).map_or(bytes.len(), |remaining| remaining.min(bytes.len()));
@@ -324,12 +373,8 @@ impl Frame {
         if let Some(key) = self.mask {
             mask::apply(key, self.mask_offset, fresh);
         }
-        if message.kind == Kind::Text {
-            message.utf8.feed(fresh).map_err(|_| Violation::Utf8)?;
-        }
         self.mask_offset = (self.mask_offset + fresh.len()) % 4;
-        self.ready = available;
-        Ok(())
+        core::mem::replace(&mut self.ready, available)..available
     }
 
     /// The payload of a message's only frame: it stays in the inbox until it is complete.

@@ -13,6 +13,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
+#[cfg(feature = "deflate")]
+mod deflating;
+
 /// Where a client's masking keys come from.
 ///
 /// "The masking key needs to be unpredictable; thus, the masking key MUST be derived from a strong source of entropy"
@@ -36,11 +39,28 @@ pub(super) struct Sender {
     queued_pongs: u8,
     /// The count of written bytes at which the last of them is gone.
     pongs_gone_at: u64,
+    /// What was agreed on for compressed messages.
+    #[cfg(feature = "deflate")]
+    deflate: Option<crate::deflate::Half>,
+    /// What is kept for them, from the first one on.
+    #[cfg(feature = "deflate")]
+    deflation: Option<Box<crate::deflate::Deflation>>,
 }
 
 impl Sender {
     pub(super) fn new(keys: Option<Box<dyn MaskKeys>>) -> Self {
-        Sender { keys, closed: false, partial: None, owed_pong: None, queued_pongs: 0, pongs_gone_at: 0 }
+        Sender {
+            keys,
+            closed: false,
+            partial: None,
+            owed_pong: None,
+            queued_pongs: 0,
+            pongs_gone_at: 0,
+            #[cfg(feature = "deflate")]
+            deflate: None,
+            #[cfg(feature = "deflate")]
+            deflation: None,
+        }
     }
 
     pub(super) fn role(&self) -> Role {
@@ -67,6 +87,8 @@ impl Sender {
         let len = message.payload.as_slice().len();
         let plain =
             self.keys.is_none() && !self.closed && self.partial.is_none() && config.fragment_size.is_none();
+        #[cfg(feature = "deflate")]
+        let plain = plain && self.deflate.is_none();
         if plain && len <= MAX_CONTROL_PAYLOAD && outbox.queued() < config.limits.queue_cap {
             // The commonest case, and quickly so: a small frame of a server, whose header is two bytes.
             let header = [0x80 | message.kind.opcode().bits(), len as u8];
@@ -90,13 +112,25 @@ impl Sender {
         if self.partial.is_some() {
             return Err(Misuse::MessageUnfinished);
         }
-        let Outgoing { kind, payload } = message;
+        #[cfg(feature = "deflate")]
+        if let Some(half) = self.deflate {
+            self.message_compressed(half, message, outbox, config);
+            return Ok(());
+        }
+        self.whole(Rsv::NONE, message.kind, message.payload, outbox, config);
+        Ok(())
+    }
+
+    /// Queues a whole message, in one frame or in fragments.
+    #[inline]
+    fn whole(&mut self, rsv: Rsv, kind: Kind, payload: Payload<'_>, outbox: &mut Outbox, config: &Config) {
         let len = payload.as_slice().len();
         match config.fragment_size {
-            Some(size) if len > size.max(1) => self.fragments(kind, shared(payload), size.max(1), outbox),
-            _ => self.frame(true, kind.opcode(), payload, len, outbox),
+            Some(size) if len > size.max(1) => {
+                self.fragments(rsv, kind, shared(payload), size.max(1), outbox);
+            }
+            _ => self.frame(true, rsv, kind.opcode(), payload, len, outbox),
         }
-        Ok(())
     }
 
     /// Begins a message that is written in parts.
@@ -123,7 +157,11 @@ impl Sender {
         let (kind, begun) = self.partial.ok_or(Misuse::NoMessageBegun)?;
         let opcode = if begun { OpCode::Continuation } else { kind.opcode() };
         self.partial = (!last).then_some((kind, true));
-        self.frame(last, opcode, Payload::Slice(payload), payload.len(), outbox);
+        #[cfg(feature = "deflate")]
+        if self.part_compressed(opcode, payload, last, outbox, config) {
+            return Ok(());
+        }
+        self.frame(last, Rsv::NONE, opcode, Payload::Slice(payload), payload.len(), outbox);
         Ok(())
     }
 
@@ -181,14 +219,18 @@ impl Sender {
         if let Some(payload) = self.owed_pong.take() {
             self.control_ahead(OpCode::Pong, &payload, outbox);
         }
-        self.closed = true;
-        self.frame(true, OpCode::Close, Payload::Slice(payload), payload.len(), outbox);
+        self.abandon();
+        self.frame(true, Rsv::NONE, OpCode::Close, Payload::Slice(payload), payload.len(), outbox);
     }
 
-    /// The connection is gone: nothing can be sent any more.
+    /// Nothing can be sent any more.
     pub(super) fn abandon(&mut self) {
         self.closed = true;
         self.owed_pong = None;
+        #[cfg(feature = "deflate")]
+        {
+            self.deflation = None;
+        }
     }
 
     fn check_open(&self, outbox: &Outbox, config: &Config) -> Result<(), Misuse> {
@@ -201,20 +243,29 @@ impl Sender {
         Ok(())
     }
 
-    fn fragments(&mut self, kind: Kind, mut payload: Bytes, size: usize, outbox: &mut Outbox) {
+    fn fragments(&mut self, mut rsv: Rsv, kind: Kind, mut payload: Bytes, size: usize, outbox: &mut Outbox) {
         let mut opcode = kind.opcode();
         while !payload.is_empty() {
             let piece = payload.split_to(size.min(payload.len()));
             let len = piece.len();
-            self.frame(payload.is_empty(), opcode, Payload::Shared(piece), len, outbox);
-            opcode = OpCode::Continuation;
+            self.frame(payload.is_empty(), rsv, opcode, Payload::Shared(piece), len, outbox);
+            // "MUST NOT set the RSV1 bit" on the others (RFC 7692 section 6.1).
+            (rsv, opcode) = (Rsv::NONE, OpCode::Continuation);
         }
     }
 
     #[inline]
-    fn frame(&mut self, fin: bool, opcode: OpCode, payload: Payload<'_>, len: usize, outbox: &mut Outbox) {
+    fn frame(
+        &mut self,
+        fin: bool,
+        rsv: Rsv,
+        opcode: OpCode,
+        payload: Payload<'_>,
+        len: usize,
+        outbox: &mut Outbox,
+    ) {
         let mask = self.next_key();
-        let header = Header { fin, rsv: Rsv::NONE, opcode, mask, payload_len: len as u64 }.encode();
+        let header = Header { fin, rsv, opcode, mask, payload_len: len as u64 }.encode();
         if len >= SHARE_FROM {
             let payload = match mask {
                 None => shared(payload),

@@ -59,6 +59,10 @@ pub struct Agreed {
     /// The subprotocol in use, if any.
     pub subprotocol: Option<Subprotocol>,
     /// The value of `Sec-WebSocket-Extensions` in the 101 response, its lines joined by commas; it names only
-    /// extensions that were offered. Their parameters are not judged here.
+    /// extensions that were offered. Parameters are judged here for permessage-deflate only, where the handshake was
+    /// told to negotiate it.
     pub extensions: Option<String>,
+    /// How messages are compressed, where it was negotiated.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<crate::deflate::Agreed>,
 }

@@ -54,6 +54,9 @@ pub struct Options {
     /// Refuse (400) a client that offers none of `subprotocols`. Default: no; the client then gets no
     /// subprotocol, as RFC 6455, section 4.2.2 has it.
     pub require_subprotocol: bool,
+    /// Accept permessage-deflate (RFC 7692) where it is offered. Default: no.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<crate::Deflate>,
 }
 
 /// Reads one request, while its bytes arrive.
@@ -133,7 +136,24 @@ pub fn examine(head: Head, options: &Options) -> Result<Received, Reject> {
     if options.require_subprotocol && common.is_none() {
         return Err(refuse_subprotocols(&options.subprotocols));
     }
-    Ok(Received::Upgrade(Upgrade { request, key, common }))
+    Ok(Received::Upgrade(Upgrade {
+        #[cfg(feature = "deflate")]
+        deflate: answer_deflate(&request, options.deflate.as_ref()),
+        request,
+        key,
+        common,
+    }))
+}
+
+/// What is answered to the client's offers of permessage-deflate, and what holds then.
+#[cfg(feature = "deflate")]
+fn answer_deflate(
+    request: &Request,
+    settings: Option<&crate::Deflate>,
+) -> Option<(String, crate::deflate::Agreed)> {
+    let offers = extension::parse(request.extensions()?).ok()?;
+    let (answer, agreed) = crate::deflate::answer(settings?, &offers)?;
+    Some((answer.to_string(), agreed))
 }
 
 /// A valid handshake that waits for an answer.
@@ -143,6 +163,8 @@ pub struct Upgrade {
     key: Key,
     /// The first of the server's subprotocols that the client offered.
     common: Option<Subprotocol>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<(String, crate::deflate::Agreed)>,
 }
 
 impl Upgrade {
@@ -158,8 +180,10 @@ impl Upgrade {
     /// [`Invalid`] when `accept` names a subprotocol or an extension that the client did not offer
     /// (RFC 6455, 4.2.2). Nothing was sent; answer with [`Reject::internal_error`].
     pub fn accept(self, accept: Accept) -> Result<Accepted, Invalid> {
-        let subprotocol = self.choose(accept.subprotocol)?;
         self.check_extensions(accept.extensions.as_ref())?;
+        #[cfg(feature = "deflate")]
+        let (accept, deflate) = accept.with_deflate(self.deflate.as_ref());
+        let subprotocol = self.choose(accept.subprotocol)?;
         let mut response = http1::status_line(StatusCode::SWITCHING_PROTOCOLS);
         let mut line = |name: &HeaderName, value: &[u8]| http1::header_line(&mut response, name, value);
         line(&UPGRADE, b"websocket");
@@ -175,7 +199,12 @@ impl Upgrade {
             line(name, value.as_bytes());
         }
         response.extend_from_slice(b"\r\n");
-        let agreed = Agreed { subprotocol, extensions: accept.extensions };
+        let agreed = Agreed {
+            subprotocol,
+            extensions: accept.extensions,
+            #[cfg(feature = "deflate")]
+            deflate,
+        };
         Ok(Accepted { response, request: self.request, agreed })
     }
 
@@ -196,7 +225,7 @@ impl Upgrade {
 
     fn check_extensions(&self, accepted: Option<&String>) -> Result<(), Invalid> {
         let Some(accepted) = accepted else { return Ok(()) };
-        let names = |value| extension::names(value).map_err(|_| Invalid::Extensions(accepted.clone()));
+        let names = |value: &str| extension::names(value).map_err(|_| Invalid::Extensions(accepted.clone()));
         let offered = names(self.request.extensions().unwrap_or_default())?;
         match names(accepted)?.into_iter().find(|name| !offered.contains(name)) {
             Some(name) => Err(Invalid::ExtensionNotOffered(name)),
@@ -228,6 +257,8 @@ pub struct Accepted {
 pub struct Accept {
     subprotocol: Choice,
     extensions: Option<String>,
+    #[cfg(feature = "deflate")]
+    without_deflate: bool,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -262,6 +293,8 @@ impl Accept {
 
     /// The value of `Sec-WebSocket-Extensions` that was negotiated. An empty one is never sent.
     ///
+    /// Who names permessage-deflate here has negotiated it, whatever the server's settings are.
+    ///
     /// # Errors
     /// [`Invalid::Extensions`] when it does not follow RFC 6455, section 9.1.
     pub fn extensions(mut self, value: &str) -> Result<Self, Invalid> {
@@ -269,6 +302,29 @@ impl Accept {
         check_value(&SEC_WEBSOCKET_EXTENSIONS, value)?;
         self.extensions = (!names.is_empty()).then(|| value.to_owned());
         Ok(self)
+    }
+
+    /// Does not compress messages of this connection, whatever the server's settings are.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn without_deflate(mut self) -> Self {
+        self.without_deflate = true;
+        self
+    }
+
+    /// Adds the answer for permessage-deflate, unless the caller has decided about it; tells what holds then.
+    #[cfg(feature = "deflate")]
+    fn with_deflate(
+        mut self,
+        answer: Option<&(String, crate::deflate::Agreed)>,
+    ) -> (Self, Option<crate::deflate::Agreed>) {
+        let own = self.extensions.as_deref().unwrap_or_default();
+        let names = extension::names(own).unwrap_or_default();
+        let decided = self.without_deflate || names.iter().any(|name| name == crate::deflate::NAME);
+        let Some((answer, agreed)) = answer.filter(|_| !decided) else { return (self, None) };
+        let separator = if own.is_empty() { "" } else { ", " };
+        self.extensions = Some(format!("{answer}{separator}{own}"));
+        (self, Some(*agreed))
     }
 
     /// Adds a header to the 101 response. A name may be added more than once (`Set-Cookie`).

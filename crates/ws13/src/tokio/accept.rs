@@ -147,7 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Asked<S> {
             self.stream.flush().await
         };
         answer_in_time(self.deadline, written).await?;
-        let (connection, inbox) = opened(self.config, &self.early);
+        let (connection, inbox) = opened(self.config, &accepted.agreed, &self.early);
         let socket = WebSocket::from_parts(self.stream, connection, inbox);
         Ok((socket.with_subprotocol(accepted.agreed.subprotocol), accepted.request))
     }

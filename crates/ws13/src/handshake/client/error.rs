@@ -24,6 +24,9 @@ pub enum ClientError {
     Extensions,
     /// The server uses an extension that we did not offer.
     ExtensionNotOffered(String),
+    /// The server accepts permessage-deflate in a way that does not fit our offer.
+    #[cfg(feature = "deflate")]
+    Deflate(crate::deflate::Refused),
     /// The server chose more than one subprotocol.
     SeveralSubprotocols,
     /// The server chose a subprotocol that we did not offer.
@@ -50,6 +53,10 @@ impl fmt::Display for ClientError {
             ClientError::Extensions => f.write_str("the server's Sec-WebSocket-Extensions is malformed"),
             ClientError::ExtensionNotOffered(name) => {
                 write!(f, "the server uses the extension {name:?}, which was not offered")
+            }
+            #[cfg(feature = "deflate")]
+            ClientError::Deflate(error) => {
+                write!(f, "the server's answer for permessage-deflate does not fit our offer: {error}")
             }
             ClientError::SeveralSubprotocols => {
                 f.write_str("the server chose more than one subprotocol: it may choose one")
@@ -87,6 +94,8 @@ impl core::error::Error for ClientError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             ClientError::Head(error) => Some(error),
+            #[cfg(feature = "deflate")]
+            ClientError::Deflate(error) => Some(error),
             _ => None,
         }
     }

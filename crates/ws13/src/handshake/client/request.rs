@@ -33,6 +33,8 @@ pub struct Request {
     headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) subprotocols: Vec<Subprotocol>,
     pub(super) extensions: Option<String>,
+    #[cfg(feature = "deflate")]
+    pub(super) deflate: Option<crate::Deflate>,
     pub(super) require_subprotocol: bool,
     pub(super) limits: HeadLimits,
     pub(super) body_limit: usize,
@@ -122,6 +124,26 @@ impl Request {
         Ok(self)
     }
 
+    /// Offers permessage-deflate (RFC 7692), before what [`extensions`](Request::extensions) names.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(mut self, settings: Option<crate::Deflate>) -> Self {
+        self.deflate = settings;
+        self
+    }
+
+    /// All that is offered, as it stands in the header.
+    pub(super) fn offered_extensions(&self) -> Option<String> {
+        #[cfg(feature = "deflate")]
+        if let Some(settings) = &self.deflate {
+            let offer = crate::deflate::offer(settings);
+            return Some(
+                self.extensions.iter().fold(offer.to_string(), |all, more| format!("{all}, {more}")),
+            );
+        }
+        self.extensions.clone()
+    }
+
     /// The limits on the head of the answer. Default: [`HeadLimits::response`].
     #[must_use]
     pub fn limits(mut self, limits: HeadLimits) -> Self {
@@ -155,7 +177,7 @@ impl Request {
         if !offered.is_empty() {
             line(&SEC_WEBSOCKET_PROTOCOL, offered.join(", ").as_bytes());
         }
-        if let Some(extensions) = &self.extensions {
+        if let Some(extensions) = self.offered_extensions() {
             line(&SEC_WEBSOCKET_EXTENSIONS, extensions.as_bytes());
         }
         for (name, value) in &self.headers {
@@ -172,6 +194,8 @@ impl Request {
             headers: Vec::new(),
             subprotocols: Vec::new(),
             extensions: None,
+            #[cfg(feature = "deflate")]
+            deflate: None,
             require_subprotocol: false,
             limits: HeadLimits::response(),
             body_limit: BODY_LIMIT,

@@ -128,8 +128,21 @@ impl Upgrade {
             return Err(ClientError::Accept);
         }
         let extensions = self.check_extensions(headers)?;
-        let subprotocol = self.check_subprotocol(headers)?;
-        Ok(Accepted { agreed: Agreed { subprotocol, extensions }, response })
+        let agreed = Agreed {
+            subprotocol: self.check_subprotocol(headers)?,
+            #[cfg(feature = "deflate")]
+            deflate: self.check_deflate(extensions.as_deref())?,
+            extensions,
+        };
+        Ok(Accepted { agreed, response })
+    }
+
+    /// RFC 7692, 7.1: an answer that does not fit the offer fails the connection.
+    #[cfg(feature = "deflate")]
+    fn check_deflate(&self, answer: Option<&str>) -> Result<Option<crate::deflate::Agreed>, ClientError> {
+        let (Some(settings), Some(answer)) = (&self.request.deflate, answer) else { return Ok(None) };
+        let answer = extension::parse(answer).map_err(|_| ClientError::Extensions)?;
+        crate::deflate::check(settings, &answer).map_err(ClientError::Deflate)
     }
 
     /// "If this header field indicates the use of an extension that was not present in the client's handshake
@@ -138,8 +151,8 @@ impl Upgrade {
         let joined =
             fields::joined(headers, &SEC_WEBSOCKET_EXTENSIONS).map_err(|_| ClientError::Extensions)?;
         let Some(joined) = joined else { return Ok(None) };
-        let names = |value| extension::names(value).map_err(|_| ClientError::Extensions);
-        let offered = names(self.request.extensions.as_deref().unwrap_or_default())?;
+        let names = |value: &str| extension::names(value).map_err(|_| ClientError::Extensions);
+        let offered = names(&self.request.offered_extensions().unwrap_or_default())?;
         match names(&joined)?.into_iter().find(|name| !offered.contains(name)) {
             Some(name) => Err(ClientError::ExtensionNotOffered(name)),
             None => Ok(Some(joined)),

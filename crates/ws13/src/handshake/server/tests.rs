@@ -82,7 +82,7 @@ fn rfc_6455_1_3_the_opening_handshake() {
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n"
     );
-    assert_eq!(accepted.agreed, Agreed { subprotocol: Some("chat".parse().unwrap()), extensions: None });
+    assert_eq!(accepted.agreed, Agreed { subprotocol: Some("chat".parse().unwrap()), ..Agreed::default() });
     assert_eq!(accepted.request.origin(), Some("http://example.com"));
     assert_eq!(accepted.request.path(), "/chat");
 }
