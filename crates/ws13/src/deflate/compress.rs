@@ -10,9 +10,6 @@ use core::sync::atomic::{AtomicU64, Ordering};
 /// "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end" (RFC 7692 section 7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// Room after the message for an output that is not smaller: the tail, and what keeps the output from being full.
-const SPARE: usize = 8;
-
 /// What a connection keeps for the messages that it sends compressed.
 pub(crate) struct Deflation {
     window: Window,
@@ -42,17 +39,12 @@ impl Deflation {
         queue: impl FnOnce(&[u8]),
     ) -> bool {
         let mut out = pool::take_buffer(Buffer::Output);
-        let room = message.len() + SPARE;
-        if out.len() < room {
-            out.resize(room, 0);
-        }
         let owner = half.takeover.then_some(self.owner);
         let shape = shape(half, settings);
         let compressed = pool::with_encoder(shape, &self.window, owner, |encoder| {
-            let written = encoder.flush_into(message, &mut out[..room]);
-            // The empty message and a second flush have no tail; none of them could get smaller.
-            let smaller = written.map(|written| &out[..written]);
-            let smaller = smaller.and_then(|bytes| bytes.strip_suffix(&TAIL));
+            let written = encoder.flush(message, &mut out);
+            // The empty message has no tail; it could not get smaller.
+            let smaller = out[..written].strip_suffix(&TAIL);
             let smaller = smaller.filter(|bytes| bytes.len() < message.len()).map(<[u8]>::len);
             (smaller, smaller.map(|_| message.len()))
         });
@@ -73,7 +65,7 @@ impl Deflation {
     pub(crate) fn part(&mut self, part: &[u8], last: bool, queue: impl FnOnce(&[u8])) -> bool {
         let Some(mut encoder) = self.parts.take() else { return false };
         let mut out = pool::take_buffer(Buffer::Output);
-        let written = if part.is_empty() { 0 } else { encoder.flush_all(part, &mut out) };
+        let written = if part.is_empty() { 0 } else { encoder.flush(part, &mut out) };
         match out[..written].strip_suffix(&TAIL) {
             Some(cut) if last => queue(cut),
             // An empty block that ends at a byte: what is left of it without its tail.

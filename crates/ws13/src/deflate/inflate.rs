@@ -119,6 +119,9 @@ impl Inflation {
         *work.held_back = next == Next::Output;
         work.record();
         let (consumed, produced) = (work.consumed, work.produced);
+        if unfinished.pending_at == unfinished.pending.len() {
+            (unfinished.pending, unfinished.pending_at) = (Vec::new(), 0);
+        }
         if next == Next::Done {
             self.end();
         }

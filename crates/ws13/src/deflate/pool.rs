@@ -119,18 +119,11 @@ impl Encoder {
         }
     }
 
-    /// Compresses to the end of the input, and flushes to a whole byte: the bytes written, where they fit into `out`
-    /// with at least one to spare. An encoder whose output did not fit has to be primed again.
-    pub(super) fn flush_into(&mut self, input: &[u8], out: &mut [u8]) -> Option<usize> {
-        let (taken, written) = (self.stream.total_in(), self.stream.total_out());
-        self.stream.compress(input, out, DeflateFlush::SyncFlush).ok()?;
-        let (taken, written) = (self.stream.total_in() - taken, self.stream.total_out() - written);
-        let written = usize::try_from(written).ok()?;
-        (taken == input.len() as u64 && written < out.len()).then_some(written)
-    }
-
-    /// As `flush_into`, with as much room as it takes; gives the bytes written.
-    pub(super) fn flush_all(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> usize {
+    /// Compresses to the end of the input, and flushes to a whole byte; gives the bytes written.
+    ///
+    /// Always to the end, also where the output turns out larger than the input: zlib-rs forgets on a reset how much of
+    /// its own buffer was taken, where some of it was not, and has less room in it from then on.
+    pub(super) fn flush(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> usize {
         let mut at = 0;
         loop {
             // More than the input takes by itself, so that the output is not full in the end: that would look as if
