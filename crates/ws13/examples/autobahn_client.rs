@@ -1,5 +1,6 @@
 //! Runs Autobahn's test suite for clients against its server (`wstest -m fuzzingserver`):
-//! `cargo run --release --example autobahn_client [URL [AGENT]]`; ws://127.0.0.1:9001 and ws13 if none is given.
+//! `cargo run --release --example autobahn_client [URL [AGENT]]`; ws://127.0.0.1:9001 and ws13 if none is given. With
+//! `--features deflate` it offers permessage-deflate.
 
 use std::sync::Arc;
 use ws13::{Client, Config, Keepalive, Limits, Stream, WebSocket};
@@ -17,6 +18,8 @@ async fn main() -> Result<(), Failure> {
     let config = Arc::new(Config {
         limits: Limits { max_message: 64 << 20, max_fragments: Some(1 << 20), ..Limits::default() },
         keepalive: Keepalive { ping_interval: None, ..Keepalive::default() },
+        #[cfg(feature = "deflate")]
+        deflate: Some(ws13::Deflate::default()),
         ..Config::default()
     });
     let connect = |path: String| {

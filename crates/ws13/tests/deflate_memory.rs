@@ -97,7 +97,8 @@ fn an_unfinished_message_costs_what_has_arrived_of_it_a_few_times() {
             (state >> 24) as u8
         });
         let len = u16::try_from(arrived).unwrap();
-        let stored = [&[0][..], &len.to_le_bytes(), &(!len).to_le_bytes(), &noise.collect::<Vec<_>>()].concat();
+        let stored =
+            [&[0][..], &len.to_le_bytes(), &(!len).to_le_bytes(), &noise.collect::<Vec<_>>()].concat();
         let mut receiver = end(Role::Server, 1 << 20, bits(15));
         let bytes = masked(0x42, &stored);
         let (seen, Cost { kept, .. }) = measure(|| read(&mut receiver, &bytes));
@@ -167,6 +168,6 @@ fn a_connection_that_is_closed_keeps_no_window() {
 }
 
 #[test]
-fn the_size_of_a_connection() {
-    println!("Connection: {} B", size_of::<Connection>());
+fn a_connection_is_no_larger_than_it_was_without_extensions() {
+    assert!(size_of::<Connection>() <= 312, "{}", size_of::<Connection>());
 }

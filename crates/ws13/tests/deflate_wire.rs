@@ -164,7 +164,8 @@ fn noise(n: usize) -> Vec<u8> {
 }
 
 fn messages() -> Vec<Vec<u8>> {
-    let mut all = vec![json(300), Vec::new(), json(264), b"x".to_vec(), vec![7; 5000], json(264), noise(3000)];
+    let mut all =
+        vec![json(300), Vec::new(), json(264), b"x".to_vec(), vec![7; 5000], json(264), noise(3000)];
     all.extend([json(20_000), noise(200), json(70_000), json(1), vec![0; 100_000], json(264), json(9000)]);
     all
 }
@@ -178,7 +179,8 @@ fn another_zlib_inflates_what_we_compress_at_every_window_size_level_and_takeove
                 let mut sender = end(Role::Server, config(settings), agreed(takeover, bits));
                 let mut reader = Reader::new(takeover, bits);
                 let mut compressed = 0;
-                for message in messages() {
+                let all = messages().into_iter();
+                for message in all.filter(|message| level == 6 || message.len() < 25_000) {
                     let Frame { first, payload, .. } = send(&mut sender, &message);
                     if first == 0x82 {
                         assert_eq!(payload, message);
@@ -203,7 +205,10 @@ fn we_inflate_what_another_zlib_compresses_at_every_window_size_and_takeover() {
             let (mut foreign, mut receiver) = (Foreign::new(agreed), server(agreed));
             for message in messages() {
                 let payload = foreign.message(&message);
-                assert!(receiver.feed(&masked(0xc2, &payload)) == [Seen::binary(&message)], "{bits} {takeover}");
+                assert!(
+                    receiver.feed(&masked(0xc2, &payload)) == [Seen::binary(&message)],
+                    "{bits} {takeover}"
+                );
             }
             // Messages as they are do not enter the window.
             assert_eq!(receiver.feed(&masked(0x82, b"between")), [Seen::binary(b"between")]);
@@ -399,7 +404,10 @@ fn rfc_7692_7_2_3_examples() {
     let hello = Seen::Message(Kind::Text, b"Hello".to_vec());
     for (payloads, what) in [
         (&[&[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00][..]][..], "one compressed block"),
-        (&[&[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], &[0xf2, 0x00, 0x11, 0x00, 0x00]], "sharing the window"),
+        (
+            &[&[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], &[0xf2, 0x00, 0x11, 0x00, 0x00]],
+            "sharing the window",
+        ),
         (&[&[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00]], "no compression"),
         (&[&[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00]], "a final block"),
         (&[&[0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00]], "two blocks"),
@@ -448,8 +456,14 @@ fn a_bit_that_is_set_to_begin_with_is_refused_at_the_first_byte_after_it() {
 #[test]
 fn no_truncation_passes() {
     let agreed = agreed(true, 15);
-    for message in [json(700), b"Hello".to_vec(), vec![b'a'; 300], noise(100), json(66), b"\0\0\xff\xff\0\0\xff\xff".repeat(9)]
-    {
+    for message in [
+        json(700),
+        b"Hello".to_vec(),
+        vec![b'a'; 300],
+        noise(100),
+        json(66),
+        b"\0\0\xff\xff\0\0\xff\xff".repeat(9),
+    ] {
         let mut ways = vec![Foreign::new(agreed).message(&message)];
         let stored = |end: &[u8]| {
             let len = message.len() as u16;
@@ -540,7 +554,8 @@ fn the_limit_is_for_the_inflated_bytes() {
     for (len, code) in [(10_000, None), (10_001, Some(1009)), (5_000_000, Some(1009))] {
         for message in [vec![0; len], noise(len)] {
             let agreed = agreed(true, 15);
-            let mut receiver = end(Role::Server, Config { limits: limits.clone(), ..config(eager()) }, agreed);
+            let mut receiver =
+                end(Role::Server, Config { limits: limits.clone(), ..config(eager()) }, agreed);
             let payload = Foreign::new(agreed).message(&message);
             let expected = if code.is_none() { vec![Seen::binary(&message)] } else { vec![] };
             assert!(fault(&mut receiver, &masked(0xc2, &payload)) == (expected, code), "{len}");

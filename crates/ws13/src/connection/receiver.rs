@@ -71,7 +71,7 @@ struct Frame {
     /// How many of them, at the front of the inbox, are unmasked and validated already.
     ready: usize,
     /// Where in the masking key the byte after those falls; only its last two bits matter.
-    mask_offset: usize,
+    mask_offset: u8,
 }
 
 #[derive(Debug)]
@@ -371,9 +371,9 @@ impl Frame {
             usize::try_from(self.remaining).map_or(bytes.len(), |remaining| remaining.min(bytes.len()));
         let fresh = &mut bytes[self.ready..available];
         if let Some(key) = self.mask {
-            mask::apply(key, self.mask_offset, fresh);
+            mask::apply(key, self.mask_offset.into(), fresh);
         }
-        self.mask_offset = (self.mask_offset + fresh.len()) % 4;
+        self.mask_offset = (usize::from(self.mask_offset) + fresh.len()) as u8 % 4;
         core::mem::replace(&mut self.ready, available)..available
     }
 

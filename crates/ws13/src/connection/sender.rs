@@ -34,7 +34,7 @@ pub(super) struct Sender {
     /// The message that is being written in parts, and whether its first frame is out.
     partial: Option<(Kind, bool)>,
     /// The Pong that is owed while earlier ones are not written yet.
-    owed_pong: Option<Vec<u8>>,
+    owed_pong: Option<Box<[u8]>>,
     /// Pongs that were queued since all of them were written.
     queued_pongs: u8,
     /// The count of written bytes at which the last of them is gone.
