@@ -21,7 +21,11 @@ pub(crate) fn browser() -> Outcome {
     let scripts = tools::root().join("tests/browser");
     let dir = node_modules("browser", &scripts)?;
     let server = serve_echo(&["--subprotocol", SUBPROTOCOL])?;
-    run_within(PATIENCE, node_script(&dir, "console.mjs").arg(server.http()).env("CHROMIUM", chromium))
+    let compressing = serve_echo(&["--compress"])?;
+    let mut console = node_script(&dir, "console.mjs");
+    let mut deflate = node_script(&dir, "deflate.mjs");
+    run_within(PATIENCE, console.arg(server.http()).env("CHROMIUM", &chromium))?;
+    run_within(PATIENCE, deflate.arg(compressing.http()).env("CHROMIUM", &chromium))
 }
 
 pub(crate) fn node() -> Outcome {
@@ -31,7 +35,9 @@ pub(crate) fn node() -> Outcome {
     both_ways(
         run_within(PATIENCE, node_script(&dir, "client.mjs").arg(&ours.url)),
         dial(&ws13()?, &theirs.url),
-    )
+    )?;
+    let compressing = serve_echo(&["--compress"])?;
+    run_within(PATIENCE, node_script(&dir, "deflate.mjs").arg(&compressing.url).arg(ws13()?))
 }
 
 pub(crate) fn python() -> Outcome {

@@ -28,6 +28,29 @@ fn server(serve: impl FnOnce(String, TcpStream) + Send + 'static) -> String {
     url
 }
 
+#[test]
+fn compresses_where_both_are_asked_to() {
+    let lines: String = (0..200)
+        .map(|i| format!("{{\"id\":{},\"name\":\"sensor-{}\"}}{}\n", i * 7919, i % 13, "ä".repeat(i)))
+        .collect();
+    for (serve, connect) in
+        [(&["--compress"][..], &["--compress"][..]), (&["--compress"], &[]), (&[], &["--compress"])]
+    {
+        let (_server, url) = echo(serve);
+        let ran = run(&[&["connect", "--count", "200"], connect, &[&url[..]]].concat(), lines.as_bytes());
+        assert_eq!((ran.status.code(), &ran.stdout[..]), (Some(0), lines.as_bytes()));
+    }
+    let (told, offer) = std::sync::mpsc::channel();
+    for connect in [&["connect", "--compress"][..], &["connect"]] {
+        let told = told.clone();
+        let url = server(move |head, _| told.send(head).unwrap());
+        let _ = run(&[connect, &[&url[..]]].concat(), b"");
+    }
+    let line = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+    assert!(offer.recv().unwrap().contains(line));
+    assert!(!offer.recv().unwrap().contains("Sec-WebSocket-Extensions"));
+}
+
 /// Accepts the handshake by the RFC's letter, then writes `frames`, and reads until the client ends.
 fn accepting(frames: &'static [u8]) -> String {
     server(move |head, mut stream| {

@@ -133,7 +133,7 @@ fn length(symbol: usize, bits: &mut Bits<'_>) -> Result<usize, Wrong> {
         257..=264 => symbol - 254,
         265..=284 => {
             let extra = (symbol - 261) / 4;
-            (4 + (symbol - 265) % 4 << extra) + 3 + bits.take(extra)?
+            ((4 + (symbol - 265) % 4) << extra) + 3 + bits.take(extra)?
         }
         285 => 258,
         _ => return Err(Wrong::Code),
