@@ -191,7 +191,7 @@ fn another_zlib_inflates_what_we_compress_at_every_window_size_level_and_takeove
                     assert!(reader.message(&payload) == message, "{bits} {takeover} {level}");
                     compressed += 1;
                 }
-                assert!(compressed >= 8, "{compressed} at {bits} bits");
+                assert!(compressed >= 6, "{compressed} at {bits} bits");
             }
         }
     }
