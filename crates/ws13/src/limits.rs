@@ -23,7 +23,8 @@ pub struct Config {
 /// The limits of one connection. What goes over one of them ends the connection with the close code named.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Bytes in one received message, after joining its fragments: 1 MiB. 1009, at the header where it tells.
+    /// Bytes in one received message, after joining its fragments and inflating them: 1 MiB. 1009, at the header where
+    /// it tells.
     ///
     /// Does not bind messages that are read in parts: their memory is bounded by the part.
     pub max_message: usize,

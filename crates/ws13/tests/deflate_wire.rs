@@ -344,6 +344,31 @@ fn parts_are_sent_compressed_and_every_message_after_them_too() {
 }
 
 #[test]
+fn what_cannot_be_compressed_passes_between_what_can() {
+    for level in [1, 6] {
+        for memory_level in [1, 5] {
+            let settings = Deflate { level, memory_level, ..eager() };
+            let mut sender = end(Role::Client, config(settings), agreed(true, 15));
+            let mut reader = Reader::new(true, 15);
+            for size in [30_000, 300, 9000] {
+                assert_eq!(
+                    send(&mut sender, &noise(size)),
+                    Frame { first: 0x82, masked: true, payload: noise(size) }
+                );
+                sender.connection.begin_message(Kind::Binary).unwrap();
+                for last in [false, true] {
+                    sender.connection.send_part(&noise(size), last, &mut sender.outbox).unwrap();
+                }
+                let frames = sender.frames();
+                let joined = frames.iter().map(|frame| &frame.payload[..]).collect::<Vec<_>>().concat();
+                assert!(reader.message(&joined) == noise(size).repeat(2));
+                assert!(reader.message(&send(&mut sender, &json(700)).payload) == json(700));
+            }
+        }
+    }
+}
+
+#[test]
 fn fragments_of_a_compressed_message_have_rsv1_on_the_first_alone() {
     let cut = Config { fragment_size: Some(100), ..config(eager()) };
     let mut sender = end(Role::Server, cut, agreed(true, 15));
@@ -420,7 +445,11 @@ fn rfc_7692_7_2_3_examples() {
         let mut receiver = end(Role::Client, config(eager()), agreed(true, 15));
         for payload in payloads {
             let (a, b) = payload.split_at(3);
-            assert_eq!(receiver.feed(&[plain(0x41, a), plain(0x80, b)].concat()), std::slice::from_ref(&hello), "{what}");
+            assert_eq!(
+                receiver.feed(&[plain(0x41, a), plain(0x80, b)].concat()),
+                std::slice::from_ref(&hello),
+                "{what}"
+            );
         }
     }
 }

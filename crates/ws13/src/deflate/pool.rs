@@ -126,9 +126,9 @@ impl Encoder {
     pub(super) fn flush(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> usize {
         let mut at = 0;
         loop {
-            // More than the input takes by itself, so that the output is not full in the end: that would look as if
-            // there were more to come.
-            let room = at + input.len() + input.len() / 64 + 1024;
+            // More than the input takes by itself (level 1 makes nine bits of eight), so that the output is not full in
+            // the end: that would look as if there were more to come.
+            let room = at + input.len() + input.len() / 8 + 1024;
             if out.len() < room {
                 out.resize(room, 0);
             }
