@@ -55,6 +55,11 @@ impl<S> Driver<S> {
         }
     }
 
+    /// Whether messages can still be sent.
+    pub(super) fn is_open(&self) -> bool {
+        self.broken.is_none() && self.connection.is_open()
+    }
+
     /// Whether something is queued, or in the stream and not flushed.
     pub(super) fn has_unwritten(&self) -> bool {
         !self.outbox.is_empty() || self.unflushed

@@ -106,7 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
 
     /// Whether messages can still be sent.
     pub fn is_open(&self) -> bool {
-        self.0.lock().connection.is_open()
+        self.0.lock().is_open()
     }
 
     /// Bytes that are queued and not written.
