@@ -89,6 +89,8 @@ mod message;
 mod pool;
 #[cfg(feature = "std")]
 mod server;
+#[cfg(feature = "std")]
+mod state;
 mod text;
 mod time;
 #[cfg(feature = "tokio")]

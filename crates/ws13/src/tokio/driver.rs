@@ -1,14 +1,13 @@
 //! The driver: a short loop around the core. Read, receive, write, sleep until the deadline.
 
 use super::timer::Timer;
-use crate::close::CloseFrame;
-use crate::connection::Outgoing;
-use crate::connection::{CloseCause, Closed, Connection, Event, FactOrEnd, Inbox, Mode, Outbox, Output};
-use crate::error::{Error, Lost, Misuse};
-use crate::message::Kind;
+use crate::connection::{Connection, FactOrEnd, Inbox, Mode};
+use crate::error::{Error, Lost};
 use crate::pool;
+use crate::state::State;
 use bytes::Buf;
 use std::io::{self, IoSlice};
+use std::ops::{Deref, DerefMut};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
@@ -17,18 +16,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 #[derive(Debug)]
 pub(super) struct Driver<S> {
     pub(super) stream: S,
-    pub(super) connection: Connection,
-    pub(super) inbox: Inbox,
-    pub(super) outbox: Outbox,
+    state: State,
     timer: Timer,
     /// Bytes handled since we last let others run.
     handled: usize,
     /// The stream may hold bytes that it took and has not written.
     unflushed: bool,
-    /// Why the stream cannot be written or read any more.
-    broken: Option<io::Error>,
-    /// The end has been given out.
-    ended: bool,
     /// Who is woken when the stream can take more, where that may be several tasks.
     write_waker: Option<Waker>,
     /// How many hold this connection, where it is shared.
@@ -55,19 +48,9 @@ impl<S> Driver<S> {
         }
     }
 
-    /// Whether messages can still be sent.
-    pub(super) fn is_open(&self) -> bool {
-        self.broken.is_none() && self.connection.is_open()
-    }
-
     /// Whether something is queued, or in the stream and not flushed.
     pub(super) fn has_unwritten(&self) -> bool {
         !self.outbox.is_empty() || self.unflushed
-    }
-
-    /// Whether the connection was lost, so that nothing more is written.
-    pub(super) fn is_lost(&self) -> bool {
-        matches!(self.connection.closed().map(Closed::cause), Some(CloseCause::Lost(_)))
     }
 }
 
@@ -75,14 +58,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(super) fn new(stream: S, connection: Connection, inbox: Inbox) -> Self {
         Driver {
             stream,
-            connection,
-            inbox,
-            outbox: Outbox::new(),
+            state: State::new(connection, inbox),
             timer: Timer::new(),
             handled: 0,
             unflushed: false,
-            broken: None,
-            ended: false,
             write_waker: None,
             holders: 0,
             task: None,
@@ -142,83 +121,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.abandoned
     }
 
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended
-    }
-
-    /// Queues a message.
-    #[inline]
-    pub(super) fn send(&mut self, message: Outgoing<'_>) -> Result<(), Misuse> {
-        self.lease_outgoing();
-        self.connection.send(message, &mut self.outbox)
-    }
-
-    pub(super) fn ping(&mut self, payload: &[u8]) -> Result<(), Misuse> {
-        self.lease_outgoing();
-        self.connection.ping(payload, &mut self.outbox)
-    }
-
-    pub(super) fn pong(&mut self, payload: &[u8]) -> Result<(), Misuse> {
-        self.lease_outgoing();
-        self.connection.pong(payload, &mut self.outbox)
-    }
-
-    /// Queues a part of a message, and before the first one begins it.
-    pub(super) fn send_part(&mut self, begin: Option<Kind>, part: &[u8], last: bool) -> Result<(), Misuse> {
-        if let Some(kind) = begin {
-            self.connection.begin_message(kind)?;
-        }
-        self.lease_outgoing();
-        self.connection.send_part(part, last, &mut self.outbox)
-    }
-
-    pub(super) fn close(&mut self, frame: Option<CloseFrame>) {
-        self.connection.close(frame, &mut self.outbox);
-    }
-
-    /// The next fact that is here already, when there is room to answer it.
-    #[inline(always)]
-    pub(super) fn next_fact_with_room(&mut self) -> Option<FactOrEnd> {
-        if self.outbox.queued() >= self.connection.config().limits.queue_mark {
-            return None;
-        }
-        match self.connection.next_fact(&mut self.inbox, &mut self.outbox, Mode::Whole)? {
-            FactOrEnd::End => {
-                // `poll_fact` gives it again.
-                self.ended = true;
-                None
-            }
-            fact => Some(fact),
-        }
-    }
-
-    /// The event of a fact, and the output to answer it with.
-    #[inline(always)]
-    pub(super) fn event_and_output(&mut self, fact: FactOrEnd) -> (Event<'_>, Output<'_>) {
-        self.lease_outgoing();
-        self.connection.event_and_output(fact, &mut self.inbox, &mut self.outbox)
-    }
-
-    /// Gives the outbox a buffer to queue into.
-    #[inline]
-    fn lease_outgoing(&mut self) {
-        if self.outbox.is_parked() {
-            self.outbox.lease(pool::lease_outgoing());
-        }
-    }
-
     /// Waits for the next event; what is queued is always written before it waits.
     #[inline]
     pub(super) fn poll_fact(&mut self, cx: &mut Context<'_>, mode: Mode) -> Poll<FactOrEnd> {
         loop {
-            if let Some(fact) = self.connection.next_fact(&mut self.inbox, &mut self.outbox, mode) {
-                self.ended = matches!(fact, FactOrEnd::End);
+            if let Some(fact) = self.state.next_fact(mode) {
                 return Poll::Ready(fact);
             }
-            if self.ended {
-                return Poll::Ready(FactOrEnd::End);
-            }
-            if self.poll_write(cx).is_ready() && self.connection.wants_shutdown(&self.outbox) {
+            if self.poll_write(cx).is_ready() && self.wants_shutdown() {
                 ready!(self.poll_shutdown(cx));
                 continue;
             }
@@ -240,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Writes what is queued, until nothing is or the stream takes no more.
     #[inline]
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.outbox.is_empty() && !self.unflushed && !self.connection.wants_write(&mut self.outbox) {
+        if self.outbox.is_empty() && !self.unflushed && !self.wants_write() {
             return Poll::Ready(Ok(()));
         }
         let Some(waker) = self.write_waker.clone() else { return self.poll_write_all(cx) };
@@ -256,10 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// An error when nothing that is queued will ever be written.
     #[inline]
     fn not_lost(&self) -> Result<(), Error> {
-        match self.connection.closed().map(Closed::cause) {
-            Some(CloseCause::Lost(_)) => self.outcome(),
-            _ => Ok(()),
-        }
+        if self.is_lost() { self.outcome() } else { Ok(()) }
     }
 
     /// Waits until everything is written, or there is room, and gives up on a peer that takes nothing for too long:
@@ -281,7 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Waits until the queue is under its mark.
     #[inline]
     pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.outbox.queued() < self.connection.config().limits.queue_mark {
+        if self.has_room(0) {
             return Poll::Ready(self.not_lost());
         }
         self.poll_flush(cx)
@@ -315,7 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             // It looked with a waker of its own.
             self.wake_reader();
         }
-        let due = self.connection.tick(now, &self.inbox, &mut self.outbox);
+        let due = self.state.tick(now);
         if due {
             self.wake_reader();
         }
@@ -335,45 +242,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// How the connection ended: a clean close is no error.
-    pub(super) fn outcome(&self) -> Result<(), Error> {
-        match (self.connection.closed().map(Closed::cause), &self.broken) {
-            (None | Some(CloseCause::Handshake), _) => Ok(()),
-            (Some(CloseCause::Fault(fault)), _) => Err(Error::Fault(fault)),
-            (Some(CloseCause::Lost(Lost::Eof | Lost::Transport)), Some(error)) => Err(Error::Io(copy(error))),
-            (Some(CloseCause::Lost(lost)), _) => Err(Error::Lost(lost)),
-        }
-    }
-
-    /// Gives back what an idle connection does not need.
-    fn park(&mut self) {
-        if let Some(buffer) = self.inbox.park() {
-            pool::give_back(buffer);
-        }
-        if let Some(buffer) = self.outbox.park() {
-            pool::give_back_outgoing(buffer);
-        }
-    }
-
     fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if let Some(error) = &self.broken {
-            self.outbox.clear();
-            return Poll::Ready(Err(Error::Io(copy(error))));
-        }
-        while self.connection.wants_write(&mut self.outbox) {
+        self.check_writable()?;
+        while self.wants_write() {
             match ready!(self.poll_write_some(cx)) {
-                Ok(0) => return self.break_off(io::ErrorKind::WriteZero.into()),
-                Ok(len) => self.outbox.advance(len),
-                Err(error) => return self.break_off(error),
+                Ok(0) => return self.stop_writing(io::ErrorKind::WriteZero.into()),
+                Ok(len) => self.has_written(len),
+                Err(error) => return self.stop_writing(error),
             }
             self.unflushed = true;
-            if let Some(buffer) = self.outbox.take_spent() {
-                pool::give_back(buffer);
-            }
         }
         if self.unflushed {
             if let Err(error) = ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
-                return self.break_off(error);
+                return self.stop_writing(error);
             }
             self.unflushed = false;
         }
@@ -382,39 +263,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     fn poll_write_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let stream = Pin::new(&mut self.stream);
-        let first = self.outbox.chunk();
-        if first.len() == self.outbox.queued() || !stream.is_write_vectored() {
+        let outbox = &self.state.outbox;
+        let first = outbox.chunk();
+        if first.len() == outbox.queued() || !stream.is_write_vectored() {
             return stream.poll_write(cx, first).map(|written| at_most(first.len(), written?));
         }
         let mut slices = [IoSlice::new(&[]); SLICES];
-        let filled = self.outbox.chunks_vectored(&mut slices);
+        let filled = outbox.chunks_vectored(&mut slices);
         let offered = slices[..filled].iter().map(|slice| slice.len()).sum();
         stream.poll_write_vectored(cx, &slices[..filled]).map(|written| at_most(offered, written?))
     }
 
     /// Writing is over. What the peer sent before it went is still read.
-    fn break_off(&mut self, error: io::Error) -> Poll<Result<(), Error>> {
-        self.outbox.clear();
+    fn stop_writing(&mut self, error: io::Error) -> Poll<Result<(), Error>> {
         self.unflushed = false;
-        let told = copy(&error);
-        self.broken.get_or_insert(error);
-        Poll::Ready(Err(Error::Io(told)))
+        self.break_off(error);
+        Poll::Ready(self.check_writable())
     }
 
     /// Reads once; ready when there is something new to handle.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let room = self.inbox.room(pool::lease);
+        let room = self.state.inbox.room(pool::lease);
         match ready!(pin!(self.stream.read_buf(room)).poll(cx)) {
-            Ok(0) => self.connection.receive_eof(&mut self.outbox),
+            Ok(0) => self.lose(Lost::Eof),
             Ok(len) => self.has_read(len),
-            // TLS that ended without close_notify.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                self.connection.receive_eof(&mut self.outbox);
-            }
-            Err(error) => {
-                self.broken.get_or_insert(error);
-                self.connection.lose(Lost::Transport, &mut self.outbox);
-            }
+            Err(error) => self.reading_failed(error),
         }
         Poll::Ready(())
     }
@@ -423,8 +296,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.handled += len;
         self.inbox.advance_received(len);
         if self.connection.wants_time(&self.outbox) {
-            self.connection.tick(self.timer.now(), &self.inbox, &mut self.outbox);
+            let now = self.timer.now();
+            self.state.tick(now);
         }
+    }
+}
+
+impl<S> Deref for Driver<S> {
+    type Target = State;
+
+    #[inline]
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl<S> DerefMut for Driver<S> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
     }
 }
 
@@ -434,12 +324,4 @@ fn at_most(offered: usize, written: usize) -> io::Result<usize> {
         return Err(io::Error::other("the stream says that it wrote more than it was given"));
     }
     Ok(written)
-}
-
-/// An `io::Error` cannot be cloned, but it is told more than once.
-fn copy(error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => io::Error::new(error.kind(), error.to_string()),
-    }
 }

@@ -167,7 +167,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> MessageReader<'a, S> {
         let Some(fact) = self.part else { return 0 };
         let mut access = self.socket.handle.access();
         let driver = &mut *access;
-        let Event::Part(part) = driver.connection.event(fact, &mut driver.inbox) else { return 0 };
+        let Event::Part(part) = driver.event(fact) else { return 0 };
         let rest = &part.bytes[self.read..];
         let len = rest.len().min(target.len());
         target[..len].copy_from_slice(&rest[..len]);
@@ -217,7 +217,7 @@ fn poll_part<S: AsyncRead + AsyncWrite + Unpin>(
         let fact = ready!(socket.poll_fact(cx, Mode::Parts));
         let mut access = socket.handle.access();
         let driver = &mut *access;
-        match driver.connection.event(fact, &mut driver.inbox) {
+        match driver.event(fact) {
             Event::Part(part) if begin && !part.first => {}
             Event::Part(part) => {
                 return Poll::Ready(Ok(Some(PartFact { kind: part.kind, fact, last: part.last })));

@@ -98,7 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stoppable for Shared<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn abandon(&mut self) {
-        self.connection.lose(Lost::Aborted, &mut self.outbox);
+        self.lose(Lost::Aborted);
         self.set_abandoned();
         self.wake_reader();
     }

@@ -301,7 +301,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.handle.poll(cx, |driver, cx| {
             loop {
                 let fact = ready!(driver.poll_fact(cx, Mode::Whole));
-                match driver.connection.event(fact, &mut driver.inbox) {
+                match driver.event(fact) {
                     Event::Message(message) => return Poll::Ready(Ok(Some(message.into_message()))),
                     Event::Ping(_) | Event::Pong(_) | Event::Part(_) => {}
                     Event::Closed(_) => return Poll::Ready(driver.outcome().map(|()| None)),
