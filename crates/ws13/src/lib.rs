@@ -86,6 +86,8 @@ mod limits;
 pub mod mask;
 mod message;
 #[cfg(feature = "std")]
+mod parts;
+#[cfg(feature = "std")]
 mod pool;
 #[cfg(feature = "std")]
 mod server;

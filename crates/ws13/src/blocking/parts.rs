@@ -2,9 +2,10 @@
 
 use super::transport::Transport;
 use super::websocket::WebSocket;
-use crate::connection::{Event, FactOrEnd, Mode};
+use crate::connection::Mode;
 use crate::error::Error;
 use crate::message::Kind;
+use crate::parts::{FRAME_SIZE, LentPart, cut_off, into_io};
 use std::io;
 
 /// Writes one message in parts; see [`WebSocket::writer`]. Also an [`io::Write`].
@@ -19,9 +20,6 @@ pub struct MessageWriter<'a, S> {
     buffer: Vec<u8>,
     frame_size: usize,
 }
-
-/// Bytes in a frame of a message that is written in parts.
-const FRAME_SIZE: usize = 16 << 10;
 
 impl<'a, S: Transport> MessageWriter<'a, S> {
     pub(super) fn new(socket: &'a mut WebSocket<S>, kind: Kind) -> Self {
@@ -94,23 +92,18 @@ impl<S: Transport> io::Write for MessageWriter<'_, S> {
 #[derive(Debug)]
 pub struct MessageReader<'a, S> {
     socket: &'a mut WebSocket<S>,
-    kind: Kind,
-    /// The part that is lent, until it is read, and how much of it has been.
-    part: Option<FactOrEnd>,
-    read: usize,
-    last: bool,
+    part: LentPart,
 }
 
 impl<'a, S: Transport> MessageReader<'a, S> {
     pub(super) fn begin(socket: &'a mut WebSocket<S>) -> Result<Option<Self>, Error> {
-        let Some((kind, part, last)) = next_part(socket, true)? else { return Ok(None) };
-        Ok(Some(MessageReader { socket, kind, part: Some(part), read: 0, last }))
+        Ok(next_part(socket, true)?.map(|part| MessageReader { socket, part }))
     }
 
     /// Whether the message is text or binary. Parts of a text may end in the middle of a character; that the whole
     /// is UTF-8 is checked as it arrives.
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.part.kind
     }
 
     /// Reads some bytes into `target`; 0 at the end of the message.
@@ -120,13 +113,13 @@ impl<'a, S: Transport> MessageReader<'a, S> {
     /// in the middle of the message.
     pub fn read(&mut self, target: &mut [u8]) -> Result<usize, Error> {
         loop {
-            let len = self.copy_out(target);
-            if len > 0 || self.last || target.is_empty() {
+            let len = self.part.copy_out(&mut self.socket.handle.access(), target);
+            if len > 0 || self.part.last || target.is_empty() {
                 return Ok(len);
             }
             match next_part(self.socket, false)? {
-                Some((_, part, last)) => (self.part, self.read, self.last) = (Some(part), 0, last),
-                None => return Err(Error::Io(io::Error::new(io::ErrorKind::UnexpectedEof, CUT_OFF))),
+                Some(next) => self.part = next,
+                None => return Err(cut_off()),
             }
         }
     }
@@ -147,20 +140,6 @@ impl<'a, S: Transport> MessageReader<'a, S> {
         }
         Ok(false)
     }
-
-    fn copy_out(&mut self, target: &mut [u8]) -> usize {
-        let Some(fact) = self.part else { return 0 };
-        let mut access = self.socket.handle.access();
-        let Event::Part(part) = access.event(fact) else { return 0 };
-        let rest = &part.bytes[self.read..];
-        let len = rest.len().min(target.len());
-        target[..len].copy_from_slice(&rest[..len]);
-        self.read += len;
-        if len == rest.len() {
-            self.part = None;
-        }
-        len
-    }
 }
 
 impl<S: Transport> io::Read for MessageReader<'_, S> {
@@ -169,28 +148,12 @@ impl<S: Transport> io::Read for MessageReader<'_, S> {
     }
 }
 
-const CUT_OFF: &str = "the connection was closed in the middle of a message";
-
-fn into_io(error: Error) -> io::Error {
-    match error {
-        Error::Io(error) => error,
-        error => io::Error::new(io::ErrorKind::InvalidData, error),
-    }
-}
-
-/// The next part of a message, where it stands, and whether it is the last; `None` at the end of the connection.
-/// `begin` skips what is left of an earlier message.
-fn next_part<S: Transport>(
-    socket: &mut WebSocket<S>,
-    begin: bool,
-) -> Result<Option<(Kind, FactOrEnd, bool)>, Error> {
+/// The next part of a message; `None` at the end of the connection. `begin` skips what is left of an earlier message.
+fn next_part<S: Transport>(socket: &mut WebSocket<S>, begin: bool) -> Result<Option<LentPart>, Error> {
     loop {
         let (mut access, fact) = socket.handle.next_fact(Mode::Parts);
-        match access.event(fact) {
-            Event::Part(part) if begin && !part.first => {}
-            Event::Part(part) => return Ok(Some((part.kind, fact, part.last))),
-            Event::Closed(_) => return access.outcome().map(|()| None),
-            Event::Message(_) | Event::Ping(_) | Event::Pong(_) => {}
+        if let Some(found) = LentPart::of(fact, &mut access, begin) {
+            return found;
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use super::driver::Driver;
 use super::websocket::WebSocket;
-use crate::connection::{Event, FactOrEnd, Mode};
+use crate::connection::Mode;
 use crate::error::Error;
 use crate::message::Kind;
+use crate::parts::{FRAME_SIZE, LentPart, cut_off, into_io};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -23,9 +24,6 @@ pub struct MessageWriter<'a, S> {
     buffer: Vec<u8>,
     frame_size: usize,
 }
-
-/// Bytes in a frame of a message that is written in parts.
-const FRAME_SIZE: usize = 16 << 10;
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> MessageWriter<'a, S> {
     pub(super) fn new(socket: &'a mut WebSocket<S>, kind: Kind) -> Self {
@@ -88,29 +86,19 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> MessageWriter<'a, S> {
 #[derive(Debug)]
 pub struct MessageReader<'a, S> {
     socket: &'a mut WebSocket<S>,
-    kind: Kind,
-    /// The part that is lent, until it is read, and how much of it has been.
-    part: Option<FactOrEnd>,
-    read: usize,
-    last: bool,
+    part: LentPart,
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> MessageReader<'a, S> {
     pub(super) async fn begin(socket: &'a mut WebSocket<S>) -> Result<Option<Self>, Error> {
         let begun = poll_fn(|cx| poll_part(socket, cx, true)).await?;
-        Ok(begun.map(|PartFact { kind, fact, last }| MessageReader {
-            socket,
-            kind,
-            part: Some(fact),
-            read: 0,
-            last,
-        }))
+        Ok(begun.map(|part| MessageReader { socket, part }))
     }
 
     /// Whether the message is text or binary. Parts of a text may end in the middle of a character; that the whole
     /// is UTF-8 is checked as it arrives.
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.part.kind
     }
 
     /// Reads some bytes into `target`; 0 at the end of the message.
@@ -147,36 +135,15 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> MessageReader<'a, S> {
 
     fn poll_part_read(&mut self, cx: &mut Context<'_>, target: &mut [u8]) -> Poll<Result<usize, Error>> {
         loop {
-            let len = self.copy_out(target);
-            if len > 0 || self.last || target.is_empty() {
+            let len = self.part.copy_out(&mut self.socket.handle.access(), target);
+            if len > 0 || self.part.last || target.is_empty() {
                 return Poll::Ready(Ok(len));
             }
             match ready!(poll_part(self.socket, cx, false))? {
-                Some(next) => (self.part, self.read, self.last) = (Some(next.fact), 0, next.last),
-                None => {
-                    return Poll::Ready(Err(Error::Io(io::Error::new(
-                        io::ErrorKind::UnexpectedEof,
-                        CUT_OFF,
-                    ))));
-                }
+                Some(next) => self.part = next,
+                None => return Poll::Ready(Err(cut_off())),
             }
         }
-    }
-
-    fn copy_out(&mut self, target: &mut [u8]) -> usize {
-        let Some(fact) = self.part else { return 0 };
-        let mut access = self.socket.handle.access();
-        let driver = &mut *access;
-        let Event::Part(part) = driver.event(fact) else { return 0 };
-        let rest = &part.bytes[self.read..];
-        let len = rest.len().min(target.len());
-        target[..len].copy_from_slice(&rest[..len]);
-        self.read += len;
-        if len == rest.len() {
-            // It goes with the next event, and must not be looked at again.
-            self.part = None;
-        }
-        len
     }
 }
 
@@ -187,43 +154,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for MessageReader<'_, S> {
         target: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let len = match ready!(this.poll_part_read(cx, target.initialize_unfilled())) {
-            Ok(len) => len,
-            Err(Error::Io(error)) => return Poll::Ready(Err(error)),
-            Err(error) => return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error))),
-        };
+        let len = ready!(this.poll_part_read(cx, target.initialize_unfilled())).map_err(into_io)?;
         target.advance(len);
         Poll::Ready(Ok(()))
     }
 }
 
-const CUT_OFF: &str = "the peer closed the connection in the middle of a message";
-
-/// A part of a message: where it stands.
-struct PartFact {
-    kind: Kind,
-    fact: FactOrEnd,
-    last: bool,
-}
-
-/// The next part of a message; `None` at the end of the connection.
-/// `begin` skips what is left of an earlier message.
+/// The next part of a message; `None` at the end of the connection. `begin` skips what is left of an earlier message.
 fn poll_part<S: AsyncRead + AsyncWrite + Unpin>(
     socket: &mut WebSocket<S>,
     cx: &mut Context<'_>,
     begin: bool,
-) -> Poll<Result<Option<PartFact>, Error>> {
+) -> Poll<Result<Option<LentPart>, Error>> {
     loop {
         let fact = ready!(socket.poll_fact(cx, Mode::Parts));
-        let mut access = socket.handle.access();
-        let driver = &mut *access;
-        match driver.event(fact) {
-            Event::Part(part) if begin && !part.first => {}
-            Event::Part(part) => {
-                return Poll::Ready(Ok(Some(PartFact { kind: part.kind, fact, last: part.last })));
-            }
-            Event::Closed(_) => return Poll::Ready(driver.outcome().map(|()| None)),
-            Event::Message(_) | Event::Ping(_) | Event::Pong(_) => {}
+        if let Some(found) = LentPart::of(fact, &mut socket.handle.access(), begin) {
+            return Poll::Ready(found);
         }
     }
 }
