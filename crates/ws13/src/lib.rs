@@ -97,6 +97,7 @@ mod text;
 mod time;
 #[cfg(feature = "tokio")]
 mod tokio;
+mod trusted;
 pub mod utf8;
 
 #[cfg(feature = "tokio")]

@@ -1,5 +1,6 @@
-//! Text that is known to be UTF-8, over reference-counted bytes; the only module with `unsafe`.
+//! Text that is known to be UTF-8, over reference-counted bytes.
 
+use crate::trusted::validated;
 use crate::utf8::InvalidUtf8;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -36,19 +37,6 @@ impl Text {
     pub fn into_bytes(self) -> Bytes {
         self.0
     }
-}
-
-/// The string of bytes that have been validated to their end: a `Text`'s own, or those of a text message that the
-/// receiver lends out. Nobody else may call this.
-#[inline]
-#[allow(unsafe_code)]
-pub(crate) fn validated(bytes: &[u8]) -> &str {
-    debug_assert!(core::str::from_utf8(bytes).is_ok());
-    // SAFETY: the two callers are `Text::as_str`, whose bytes came from a `str`, a `String`, a checked `Bytes` or
-    // from `from_validated`; and `MessageRef::as_text`. Both of the latter hold payloads of text messages,
-    // which the receiver gives out only when they are valid: `small_message` and `whole_frame` have validated the
-    // whole payload, and for all others `utf8::Validator` has seen every byte and was complete at the end.
-    unsafe { core::str::from_utf8_unchecked(bytes) }
 }
 
 impl core::ops::Deref for Text {

@@ -4,7 +4,8 @@ use super::inbox::{Inbox, Place, SHARE_FROM};
 use crate::close::{CloseFrame, meaning};
 use crate::error::{Fault, Lost};
 use crate::message::{Kind, Message};
-use crate::text::{self, Text};
+use crate::text::Text;
+use crate::trusted;
 use alloc::boxed::Box;
 use bytes::Bytes;
 use core::fmt;
@@ -50,10 +51,11 @@ impl<'a> MessageRef<'a> {
 
     /// The text, where the message is text.
     pub fn as_text(&self) -> Option<&str> {
-        (self.kind == Kind::Text).then(|| text::validated(self.as_bytes()))
+        (self.kind == Kind::Text).then(|| trusted::validated(self.as_bytes()))
     }
 
     /// The payload for keeps: a large one by reference count, a small one by copy.
+    #[inline]
     pub fn into_bytes(self) -> Bytes {
         match self.as_bytes() {
             payload if payload.len() < SHARE_FROM => Bytes::copy_from_slice(payload),
@@ -62,6 +64,7 @@ impl<'a> MessageRef<'a> {
     }
 
     /// The message for keeps.
+    #[inline]
     pub fn into_message(self) -> Message {
         match self.kind {
             Kind::Text => Message::Text(Text::from_validated(self.into_bytes())),
