@@ -1,5 +1,6 @@
 //! The driver: a short loop around the core. Read, receive, write, sleep until the deadline.
 
+use super::shared::Writers;
 use super::timer::Timer;
 use crate::connection::{Connection, FactOrEnd, Inbox, Mode};
 use crate::error::{Error, Lost};
@@ -9,6 +10,7 @@ use bytes::Buf;
 use std::io::{self, IoSlice};
 use std::ops::{Deref, DerefMut};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
@@ -22,8 +24,10 @@ pub(super) struct Driver<S> {
     handled: usize,
     /// The stream may hold bytes that it took and has not written.
     unflushed: bool,
-    /// Who is woken when the stream can take more, where that may be several tasks.
-    write_waker: Option<Waker>,
+    /// Several tasks may write: those who wait are in `writers`.
+    shared: bool,
+    /// Who is woken when the stream can take more, from the first time on that somebody waits for it.
+    writers: Option<Arc<Writers>>,
     /// How many hold this connection, where it is shared.
     pub(super) holders: usize,
     /// The task that serves this connection.
@@ -62,7 +66,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             timer: Timer::new(),
             handled: 0,
             unflushed: false,
-            write_waker: None,
+            shared: false,
+            writers: None,
             holders: 0,
             task: None,
             reader: None,
@@ -70,8 +75,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    pub(super) fn share_writes(&mut self, waker: Waker) {
-        self.write_waker = Some(waker);
+    pub(super) fn share_writes(&mut self) {
+        self.shared = true;
+    }
+
+    /// Has a task woken when the stream can take more.
+    pub(super) fn add_writer(&mut self, waker: &Waker) {
+        self.writers.get_or_insert_default().add(waker);
+    }
+
+    /// Those who wait until the stream can take more, to be woken when it never will.
+    pub(super) fn writers(&self) -> Option<Arc<Writers>> {
+        self.writers.clone()
     }
 
     pub(super) fn remember_task(&mut self, waker: &Waker) {
@@ -95,7 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn remember_reader(&mut self, waker: &Waker) {
-        if self.write_waker.is_some() && !self.reader.as_ref().is_some_and(|reader| reader.will_wake(waker)) {
+        if self.shared && !self.reader.as_ref().is_some_and(|reader| reader.will_wake(waker)) {
             self.reader = Some(waker.clone());
         }
     }
@@ -122,8 +137,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Waits for the next event; what is queued is always written before it waits.
-    #[inline]
+    #[inline(always)]
     pub(super) fn poll_fact(&mut self, cx: &mut Context<'_>, mode: Mode) -> Poll<FactOrEnd> {
+        match self.state.next_fact(mode) {
+            Some(fact) => Poll::Ready(fact),
+            None => self.poll_fact_to_come(cx, mode),
+        }
+    }
+
+    /// Waits for an event that is not here yet.
+    fn poll_fact_to_come(&mut self, cx: &mut Context<'_>, mode: Mode) -> Poll<FactOrEnd> {
         loop {
             if let Some(fact) = self.state.next_fact(mode) {
                 return Poll::Ready(fact);
@@ -153,8 +176,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if self.outbox.is_empty() && !self.unflushed && !self.wants_write() {
             return Poll::Ready(Ok(()));
         }
-        let Some(waker) = self.write_waker.clone() else { return self.poll_write_all(cx) };
-        self.poll_write_all(&mut Context::from_waker(&waker))
+        if let Some(writers) = &self.writers {
+            // The stream remembers one waker only: this one wakes all who wait.
+            let waker = Waker::from(Arc::clone(writers));
+            return self.poll_write_all(&mut Context::from_waker(&waker));
+        }
+        let polled = self.poll_write_all(cx);
+        if polled.is_pending() && self.shared {
+            let waker = Waker::from(Arc::clone(self.writers.get_or_insert_default()));
+            return self.poll_write_all(&mut Context::from_waker(&waker));
+        }
+        polled
     }
 
     /// Waits until everything queued is written.

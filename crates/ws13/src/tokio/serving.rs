@@ -91,8 +91,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stoppable for Shared<S> {
         let mut driver = self.lock();
         driver.abandon();
         driver.wake_task();
+        let writers = driver.writers();
         drop(driver);
-        self.wake_writers();
+        if let Some(writers) = writers {
+            writers.wake_all();
+        }
     }
 }
 

@@ -12,14 +12,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 #[derive(Debug)]
 pub(super) struct Shared<S> {
     driver: Mutex<Driver<S>>,
-    writers: Arc<Writers>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
     pub(super) fn new(mut driver: Driver<S>) -> Arc<Self> {
-        let writers = Arc::new(Writers::default());
-        driver.share_writes(Waker::from(Arc::clone(&writers)));
-        Arc::new(Shared { driver: Mutex::new(driver), writers })
+        driver.share_writes();
+        Arc::new(Shared { driver: Mutex::new(driver) })
     }
 
     /// Polls something that may have to wait until the stream takes more; whoever waits is woken then. Gives the
@@ -32,19 +30,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
         let mut driver = self.lock();
         let mut polled = poll(&mut driver, cx);
         if polled.is_pending() && driver.has_unwritten() {
-            self.writers.add(cx.waker());
+            driver.add_writer(cx.waker());
             // It may have become writable before we were on the list.
             polled = poll(&mut driver, cx);
         }
         if driver.is_lost() {
-            self.wake_writers();
+            if let Some(writers) = driver.writers() {
+                writers.wake_all();
+            }
         }
         polled.map(|done| (driver, done))
-    }
-
-    /// Wakes all who wait for the stream to take more.
-    pub(super) fn wake_writers(&self) {
-        self.writers.wake_all();
     }
 }
 
@@ -95,17 +90,17 @@ impl<S> Drop for Held<S> {
 
 /// Who waits until the stream takes more. The stream itself remembers one waker only: this one.
 #[derive(Debug, Default)]
-struct Writers(Mutex<Vec<Waker>>);
+pub(super) struct Writers(Mutex<Vec<Waker>>);
 
 impl Writers {
-    fn add(&self, waker: &Waker) {
+    pub(super) fn add(&self, waker: &Waker) {
         let mut wakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !wakers.iter().any(|known| known.will_wake(waker)) {
             wakers.push(waker.clone());
         }
     }
 
-    fn wake_all(&self) {
+    pub(super) fn wake_all(&self) {
         let wakers = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         wakers.into_iter().for_each(Waker::wake);
     }
