@@ -5,6 +5,7 @@ mod checks;
 mod dial;
 mod foreign;
 mod imports;
+mod instructions;
 mod judge;
 mod licences;
 mod msrv;
@@ -18,6 +19,7 @@ const USAGE: &str = "\
 usage: cargo xtask test [STEP]...                    run every step, or only the named ones
        cargo xtask list                              name the steps
        cargo xtask autobahn [server|client] [CASES]  Autobahn alone; CASES: ids or globs, such as '9.*,7.7.1'
+       cargo xtask instructions --keep               count instructions a message anew, and keep them as bars
 
 What the steps install goes below target/xtask/.";
 
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     match args.as_slice() {
         ["test", names @ ..] => steps::run(names),
         ["list"] => steps::list(),
+        ["instructions", "--keep"] => exit_code(instructions::keep()),
         ["autobahn", rest @ ..] => match (rest.first().and_then(|name| autobahn::Role::named(name)), rest) {
             (Some(role), [_]) => autobahn::command_line(&[role], None),
             (Some(role), [_, cases]) => autobahn::command_line(&[role], Some(cases)),
@@ -35,6 +38,16 @@ fn main() -> ExitCode {
             _ => usage(),
         },
         _ => usage(),
+    }
+}
+
+fn exit_code(outcome: tools::Outcome) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
     }
 }
 

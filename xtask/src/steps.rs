@@ -1,7 +1,7 @@
 //! The steps of `cargo xtask test`: their order, their names, and the closing table.
 
 use crate::tools::Outcome;
-use crate::{autobahn, checks, foreign, imports, licences, msrv, traceability};
+use crate::{autobahn, checks, foreign, imports, instructions, licences, msrv, traceability};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -27,6 +27,11 @@ const STEPS: &[Step] = &[
     step("msrv", "everything builds with Rust 1.85", msrv::check),
     step("licences", "dependencies: licences, sources, advisories", licences::check),
     step("test", "unit, integration and documentation tests", checks::test),
+    step(
+        "instructions",
+        "no message costs more instructions than its bar, and no attack more than its bytes",
+        instructions::check,
+    ),
     step("examples", "the examples and the command build", checks::examples),
     step("browser", "a page in Chromium talks to our server", foreign::browser),
     step("node", "npm's ws, both ways", foreign::node),
