@@ -2,11 +2,14 @@
 //!
 //! `cargo run --release --manifest-path bench/Cargo.toml -- [--rounds N] [SCENARIO…] [SERVER…]`
 
+mod counts;
 mod measure;
+mod plot;
 mod report;
 mod servers;
 
-use measure::{Idle, Load};
+use counts::{Counts, Probes};
+use measure::{Churn, Idle, Load};
 use report::{Report, Rounds};
 use servers::Server;
 use std::{
@@ -17,16 +20,17 @@ use std::{
 use ws13_bench::{
     args::fail,
     process,
-    scenario::{IDLE, SCENARIOS, Scenario},
+    scenario::{CHURN, IDLE, SCENARIOS, Scenario},
 };
 
 const USAGE: &str = "\
-usage: ws13-bench [--rounds N] [--window SECONDS] [--write] [SCENARIO…] [SERVER…]
-  SCENARIO  B C H D E E8 F idle; all of them without any
+usage: ws13-bench [--rounds N] [--window SECONDS] [--counts] [--write] [SCENARIO…] [SERVER…]
+  SCENARIO  B C H D E E8 F idle churn; all of them without any
   SERVER    the name of a row, or the start of several; all of them without any; the floor always runs
   --rounds  measurements of each server in each scenario, 3 without it
   --window  seconds of each measurement, 2 without it
-  --write   put the tables into README.md; a run of everything does so by itself";
+  --counts  count system calls and allocations, too (needs root and perf); a run of everything does so by itself
+  --write   put the tables and the plot into README.md; a run of everything does so by itself";
 
 fn main() {
     let plan = Plan::from_args(std::env::args().skip(1).collect());
@@ -48,13 +52,29 @@ fn run(plan: &Plan) -> std::io::Result<()> {
         });
         report.add_load(*scenario, loads);
     }
+    if plan.counts && !plan.scenarios.is_empty() {
+        let probes = Probes::set();
+        for scenario in &plan.scenarios {
+            let counts = rounds(1, scenario.name, &servers, |server| {
+                Counts::measure(server, &home, scenario, &probes)
+            });
+            report.add_counts(*scenario, counts);
+        }
+    }
     if plan.idle {
         report.add_idle(rounds(plan.rounds, IDLE, &servers, |server| Idle::measure(server, &home)));
+    }
+    if plan.churn {
+        report.add_churn(rounds(plan.rounds, CHURN, &servers, |server| Churn::measure(server, &home)));
     }
 
     let text = report.to_markdown();
     println!("{text}");
-    if plan.write { report::write_into(&home.join("README.md"), &text) } else { Ok(()) }
+    if plan.write {
+        std::fs::write(home.join("results.svg"), report.to_svg())?;
+        report::write_into(&home.join("README.md"), &text)?;
+    }
+    Ok(())
 }
 
 /// Every server once, then every server again. Each round begins with another server, so that none
@@ -91,6 +111,8 @@ fn rounds<T: Display>(
 struct Plan {
     scenarios: Vec<Scenario>,
     idle: bool,
+    churn: bool,
+    counts: bool,
     servers: Vec<Server>,
     rounds: usize,
     window: f64,
@@ -99,7 +121,7 @@ struct Plan {
 
 impl Plan {
     fn from_args(args: Vec<String>) -> Self {
-        let (mut rounds, mut window, mut write) = (3, 2.0, false);
+        let (mut rounds, mut window, mut write, mut counts) = (3, 2.0, false, false);
         let mut names = Vec::new();
         let mut args = args.into_iter();
         while let Some(arg) = args.next() {
@@ -107,15 +129,18 @@ impl Plan {
                 "--rounds" => rounds = number(args.next()).max(1.0) as usize,
                 "--window" => window = number(args.next()).max(0.1),
                 "--write" => write = true,
+                "--counts" => counts = true,
                 name if name.starts_with('-') => fail(USAGE),
                 _ => names.push(arg),
             }
         }
-        Self::named(&names, rounds, window, write)
+        let (write, counts) = (write || names.is_empty(), counts || names.is_empty());
+        Self { rounds, window, write, counts, ..Self::named(&names) }
     }
 
-    fn named(names: &[String], rounds: usize, window: f64, write: bool) -> Self {
-        let is_scenario = |name: &String| name == IDLE || SCENARIOS.iter().any(|s| s.name == name);
+    fn named(names: &[String]) -> Self {
+        let is_scenario =
+            |name: &String| name == IDLE || name == CHURN || SCENARIOS.iter().any(|s| s.name == name);
         let (wanted, rows): (Vec<_>, Vec<_>) = names.iter().partition(|name| is_scenario(name));
         if let Some(unknown) =
             rows.iter().find(|row| !servers::all().iter().any(|server| server.is_called(row)))
@@ -129,10 +154,12 @@ impl Plan {
         Self {
             scenarios: SCENARIOS.into_iter().filter(|scenario| asked(scenario.name)).collect(),
             idle: asked(IDLE),
+            churn: asked(CHURN),
             servers: servers::all().into_iter().filter(runs).collect(),
-            rounds,
-            window,
-            write: write || names.is_empty(),
+            rounds: 0,
+            window: 0.0,
+            write: false,
+            counts: false,
         }
     }
 }

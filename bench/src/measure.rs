@@ -12,7 +12,7 @@ use std::{
 };
 use ws13_bench::{
     process::Guarded,
-    scenario::{IDLE_CONNECTIONS, Scenario},
+    scenario::{CHURN_CONNECTIONS, IDLE_CONNECTIONS, Scenario},
 };
 
 /// What the load generator found in a scenario.
@@ -36,6 +36,15 @@ pub struct Idle {
     pub bytes_per_connection: f64,
 }
 
+/// What it found with connections that come and go.
+#[derive(Deserialize, Clone, Copy)]
+pub struct Churn {
+    pub cpu_us_per_handshake: f64,
+    pub rate: f64,
+    /// Bytes that the server grew by, from after a tenth of the connections to after all.
+    pub grown: f64,
+}
+
 impl Load {
     /// The least disturbed of a few tries; of one, on a quiet machine.
     pub fn measure(server: &Server, home: &Path, scenario: &Scenario, window: f64) -> io::Result<Self> {
@@ -53,6 +62,11 @@ impl Load {
     }
 
     fn measure_once(server: &Server, home: &Path, scenario: &Scenario, window: f64) -> io::Result<Self> {
+        Self::of(&Running::start(server, home, scenario.read_buffer())?, scenario, window)
+    }
+
+    /// Of a server that runs already.
+    pub fn of(running: &Running, scenario: &Scenario, window: f64) -> io::Result<Self> {
         let options = [
             ("--connections", scenario.connections.to_string()),
             ("--size", scenario.size.to_string()),
@@ -61,7 +75,7 @@ impl Load {
             ("--window", window.to_string()),
         ];
         let arguments = options.iter().flat_map(|(name, value)| [name.to_string(), value.clone()]).collect();
-        measure(server, home, scenario.read_buffer(), arguments, Duration::from_secs_f64(window) + PATIENCE)
+        running.measure(arguments, Duration::from_secs_f64(window) + PATIENCE)
     }
 }
 
@@ -69,7 +83,14 @@ impl Idle {
     pub fn measure(server: &Server, home: &Path) -> io::Result<Self> {
         let connections = IDLE_CONNECTIONS.to_string();
         let arguments = ["--idle", "--size", "64", "--connections", &connections].map(String::from).to_vec();
-        measure(server, home, SMALL_READ_BUFFER, arguments, PATIENCE)
+        Running::start(server, home, SMALL_READ_BUFFER)?.measure(arguments, PATIENCE)
+    }
+}
+
+impl Churn {
+    pub fn measure(server: &Server, home: &Path) -> io::Result<Self> {
+        let arguments = ["--churn", &CHURN_CONNECTIONS.to_string()].map(String::from).to_vec();
+        Running::start(server, home, SMALL_READ_BUFFER)?.measure(arguments, PATIENCE)
     }
 }
 
@@ -79,38 +100,54 @@ impl fmt::Display for Load {
     }
 }
 
+impl fmt::Display for Churn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} µs a handshake, {:+.0} KiB", self.cpu_us_per_handshake, self.grown / 1024.0)
+    }
+}
+
 impl fmt::Display for Idle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.0} B a connection", self.bytes_per_connection)
     }
 }
 
-fn measure<T: DeserializeOwned>(
-    server: &Server,
-    home: &Path,
-    read_buffer: usize,
-    mut arguments: Vec<String>,
-    patience: Duration,
-) -> io::Result<T> {
-    let mut command = Command::new(server.file(home));
-    command
-        .args(server.arguments(read_buffer))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut running = Guarded::spawn(&mut command, SERVER_CORE)?;
-    let address = address_of(&mut running)?;
+/// A server in a process of its own.
+pub struct Running {
+    process: Guarded,
+    address: String,
+    is_floor: bool,
+}
 
-    arguments.extend(["--connect".into(), address, "--pid".into(), running.pid().to_string()]);
-    arguments.extend(server.is_floor().then(|| "--masked-replies".into()));
-    let mut command = Command::new(beside("load"));
-    let mut load = Guarded::spawn(command.args(arguments).stdout(Stdio::piped()), LOAD_CORE)?;
-    if !load.wait(patience)?.success() {
-        return Err(io::Error::other("the load generator gave up"));
+impl Running {
+    pub fn start(server: &Server, home: &Path, read_buffer: usize) -> io::Result<Self> {
+        let mut command = Command::new(server.file(home));
+        command
+            .args(server.arguments(read_buffer))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut process = Guarded::spawn(&mut command, SERVER_CORE)?;
+        let address = address_of(&mut process)?;
+        Ok(Self { process, address, is_floor: server.is_floor() })
     }
-    let mut line = String::new();
-    load.0.stdout.take().expect("piped").read_to_string(&mut line)?;
-    serde_json::from_str(&line).map_err(io::Error::other)
+
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    fn measure<T: DeserializeOwned>(&self, mut arguments: Vec<String>, patience: Duration) -> io::Result<T> {
+        arguments.extend(["--connect".into(), self.address.clone(), "--pid".into(), self.pid().to_string()]);
+        arguments.extend(self.is_floor.then(|| "--masked-replies".into()));
+        let mut command = Command::new(beside("load"));
+        let mut load = Guarded::spawn(command.args(arguments).stdout(Stdio::piped()), LOAD_CORE)?;
+        if !load.wait(patience)?.success() {
+            return Err(io::Error::other("the load generator gave up"));
+        }
+        let mut line = String::new();
+        load.0.stdout.take().expect("piped").read_to_string(&mut line)?;
+        serde_json::from_str(&line).map_err(io::Error::other)
+    }
 }
 
 /// Waits for the line `listening on …:PORT`, on either of the server's outputs.

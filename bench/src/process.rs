@@ -2,6 +2,8 @@
 
 use std::{
     fs, io,
+    net::TcpStream,
+    os::fd::AsRawFd,
     os::unix::process::CommandExt,
     process::{Child, Command, ExitStatus},
     time::{Duration, Instant},
@@ -63,6 +65,15 @@ pub fn raise_file_limit() -> io::Result<()> {
         limit.rlim_cur = limit.rlim_max;
         check(libc::setrlimit(libc::RLIMIT_NOFILE, &limit)).map(drop)
     }
+}
+
+/// Has a stream end with a reset when it is dropped, so that neither side remembers it.
+pub fn reset_on_drop(stream: &TcpStream) -> io::Result<()> {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let (value, len) = ((&raw const linger).cast(), size_of::<libc::linger>() as libc::socklen_t);
+    // SAFETY: `linger` lives through the call, and `len` is its size.
+    let set = unsafe { libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, value, len) };
+    check(set).map(drop)
 }
 
 /// A child that is killed when this value is dropped, or when the thread that started it ends.

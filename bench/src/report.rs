@@ -1,12 +1,14 @@
 //! The tables: medians over the rounds, and ratios to the floor of the same round.
 
 use crate::{
-    measure::{Idle, Load},
+    counts::Counts,
+    measure::{Churn, Idle, Load},
+    plot,
     servers::Server,
 };
 use std::{fmt::Write, fs, io, path::Path, process::Command};
 use ws13_bench::{
-    scenario::{IDLE, IDLE_CONNECTIONS, Scenario},
+    scenario::{CHURN, CHURN_CONNECTIONS, IDLE, IDLE_CONNECTIONS, Scenario},
     stats::median,
 };
 
@@ -16,7 +18,9 @@ pub type Rounds<T> = Vec<Vec<Option<T>>>;
 pub struct Report {
     names: Vec<&'static str>,
     loads: Vec<(Scenario, Rounds<Load>)>,
+    counts: Vec<(Scenario, Rounds<Counts>)>,
     idle: Option<Rounds<Idle>>,
+    churn: Option<Rounds<Churn>>,
     rounds: usize,
     window: f64,
 }
@@ -25,7 +29,7 @@ impl Report {
     /// The first of the servers is the floor.
     pub fn new(servers: &[&Server], rounds: usize, window: f64) -> Self {
         let names = servers.iter().map(|server| server.name).collect();
-        Self { names, loads: Vec::new(), idle: None, rounds, window }
+        Self { names, loads: Vec::new(), counts: Vec::new(), idle: None, churn: None, rounds, window }
     }
 
     pub fn add_load(&mut self, scenario: Scenario, rounds: Rounds<Load>) {
@@ -34,6 +38,22 @@ impl Report {
 
     pub fn add_idle(&mut self, rounds: Rounds<Idle>) {
         self.idle = Some(rounds);
+    }
+
+    pub fn add_counts(&mut self, scenario: Scenario, counts: Rounds<Counts>) {
+        self.counts.push((scenario, counts));
+    }
+
+    pub fn add_churn(&mut self, rounds: Rounds<Churn>) {
+        self.churn = Some(rounds);
+    }
+
+    pub fn to_svg(&self) -> String {
+        let rows = self.loads.iter().map(|(scenario, rounds)| {
+            let ratios = (0..self.names.len()).map(|index| some_median(&ratios(rounds, index))).collect();
+            plot::Row { title: scenario.name.into(), ratios }
+        });
+        plot::svg(&self.names, &rows.collect::<Vec<_>>(), |name| name.starts_with("ws13"))
     }
 
     pub fn to_markdown(&self) -> String {
@@ -47,6 +67,8 @@ impl Report {
             self.window,
         );
         self.write_summary(&mut text);
+        self.write_counts(&mut text);
+        self.write_churn(&mut text);
         for (scenario, rounds) in &self.loads {
             self.write_load(&mut text, scenario, rounds);
         }
@@ -72,6 +94,56 @@ impl Report {
                 text,
                 "`{IDLE}` is resident memory: bytes for each of {IDLE_CONNECTIONS} connections that have sent one \
                  message and are silent."
+            );
+        }
+    }
+
+    fn write_counts(&self, text: &mut String) {
+        if self.counts.is_empty() {
+            return;
+        }
+        let titles: String =
+            self.counts.iter().map(|(scenario, _)| format!(" {} |", scenario.name)).collect();
+        let _ = writeln!(text, "\n### System calls and allocations a message\n\n| server |{titles}");
+        let _ = writeln!(text, "|---|{}", "---:|".repeat(self.counts.len()));
+        for (index, name) in self.names.iter().enumerate() {
+            let cells: String =
+                self.counts.iter().map(|(_, rounds)| format!(" {} |", counts_cell(rounds, index))).collect();
+            let _ = writeln!(text, "| {name} |{cells}");
+        }
+        let _ = writeln!(
+            text,
+            "\nCounted by the kernel over a second in the middle of a run; an allocation is a call of malloc, calloc, \
+             realloc or posix_memalign."
+        );
+    }
+
+    fn write_churn(&self, text: &mut String) {
+        let Some(rounds) = &self.churn else { return };
+        let _ = writeln!(text, "\n### {CHURN}: {CHURN_CONNECTIONS} connections that come and go\n");
+        let _ = writeln!(
+            text,
+            "| server | CPU, µs a handshake | times the floor | handshakes/s, one after the other | grown by, KiB |"
+        );
+        let _ = writeln!(text, "|---|{}", "---:|".repeat(4));
+        for (index, name) in self.names.iter().enumerate() {
+            let all: Vec<Churn> = rounds.iter().filter_map(|round| round[index]).collect();
+            if all.is_empty() {
+                let _ = writeln!(text, "| {name} | failed |||");
+                continue;
+            }
+            let of = |figure: fn(&Churn) -> f64| median(&all.iter().map(figure).collect::<Vec<_>>());
+            let both = rounds.iter().filter_map(|round| Some((round[index]?, round[FLOOR]?)));
+            let ratios: Vec<f64> = both
+                .map(|(server, floor)| server.cpu_us_per_handshake / floor.cpu_us_per_handshake)
+                .collect();
+            let _ = writeln!(
+                text,
+                "| {name} | {:.1} | {:.2} | {:.0} | {:.0} |",
+                of(|churn| churn.cpu_us_per_handshake),
+                median(&ratios),
+                of(|churn| churn.rate),
+                of(|churn| churn.grown / 1024.0),
             );
         }
     }
@@ -107,6 +179,14 @@ impl Report {
             );
         }
     }
+}
+
+fn counts_cell(rounds: &Rounds<Counts>, index: usize) -> String {
+    let counted = rounds.iter().find_map(|round| round[index]);
+    counted.map_or("failed".into(), |counts| {
+        let allocations = counts.allocations.map_or("?".into(), |all| format!("{all:.2}"));
+        format!("{:.3}, {allocations}", counts.system_calls)
+    })
 }
 
 /// A server against the floor, in each round that has both.

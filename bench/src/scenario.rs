@@ -42,6 +42,10 @@ pub const SCENARIOS: [Scenario; 7] = [
 pub const IDLE: &str = "idle";
 pub const IDLE_CONNECTIONS: usize = 5_000;
 
+/// The name of the scenario of connections that come and go: an opening handshake, and then the client is gone.
+pub const CHURN: &str = "churn";
+pub const CHURN_CONNECTIONS: usize = 20_000;
+
 impl Scenario {
     /// The read buffer for the peers that let one choose: small messages do not gain from a big one.
     pub fn read_buffer(&self) -> usize {

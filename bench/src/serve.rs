@@ -20,6 +20,8 @@ pub struct Settings {
     pub batched: bool,
     /// `--owned`: take messages out of the buffer, where the library also lends them.
     pub owned: bool,
+    /// `--split`: receive with one half of the socket and send with the other, where there are halves.
+    pub split: bool,
 }
 
 /// Accepts for ever, and runs `echo` on every stream that has been upgraded. What `echo` returns is only
@@ -34,6 +36,7 @@ where
         buffer: args.get("--buffer").unwrap_or(8192),
         batched: args.has("--batched"),
         owned: args.has("--owned"),
+        split: args.has("--split"),
     };
     let address = args.require::<SocketAddr>("--listen");
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {

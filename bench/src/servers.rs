@@ -29,6 +29,8 @@ pub fn all() -> Vec<Server> {
         row("ws13", Kind::Command),
         row("ws13-lent", Kind::Program { name: "ws13-echo", option: None }),
         with("ws13-owned", "ws13-echo", "--owned"),
+        with("ws13-split", "ws13-echo", "--split"),
+        plain("ws13-blocking"),
         plain("tokio-tungstenite"),
         with("tokio-tungstenite-batched", "tokio-tungstenite", BATCHED),
         plain("fastwebsockets"),

@@ -21,7 +21,13 @@ use ws13_bench::{
 
 fn main() {
     let args = Args::from_env();
-    let result = if args.has("--idle") { measure_idle(&args) } else { measure_load(&args) };
+    let result = if args.has("--idle") {
+        measure_idle(&args)
+    } else if args.has("--churn") {
+        measure_churn(&args)
+    } else {
+        measure_load(&args)
+    };
     match result {
         Ok(line) => println!("{line}"),
         Err(error) => fail(&format!("load: {error}")),
@@ -47,6 +53,29 @@ fn measure_idle(args: &Args) -> io::Result<serde_json::Value> {
     let after = process::resident_bytes(pid)?;
     let each = (after as f64 - before as f64) / connections.len() as f64;
     Ok(json!({ "connections": connections.len(), "bytes_per_connection": each }))
+}
+
+/// What an opening handshake costs a server, one after the other, and whether it keeps anything of those that left.
+fn measure_churn(args: &Args) -> io::Result<serde_json::Value> {
+    let pid = args.require("--pid");
+    let count = args.require::<usize>("--churn");
+    let address = args.require::<SocketAddr>("--connect");
+    let come_and_go = |count: usize| -> io::Result<()> {
+        // Dropped at once: a reset, so that no port is kept for a minute.
+        (0..count).try_for_each(|_| connect(address).and_then(|stream| process::reset_on_drop(&stream)))
+    };
+    come_and_go(count / 10)?;
+    std::thread::sleep(SETTLE / 2);
+    let (before, cpu, began) = (process::resident_bytes(pid)?, process::cpu_time(pid)?, Instant::now());
+    come_and_go(count)?;
+    let (cpu, seconds) = (process::cpu_time(pid)? - cpu, began.elapsed().as_secs_f64());
+    std::thread::sleep(SETTLE / 2);
+    let grown = process::resident_bytes(pid)? as f64 - before as f64;
+    Ok(json!({
+        "cpu_us_per_handshake": cpu.used as f64 / 1e3 / count as f64,
+        "rate": count as f64 / seconds,
+        "grown": grown,
+    }))
 }
 
 fn measure_load(args: &Args) -> io::Result<serde_json::Value> {

@@ -1,4 +1,5 @@
-//! Echo with the ws13 library: out of the buffer a message arrived in, or with `--owned` messages.
+//! Echo with the ws13 library: out of the buffer a message arrived in, with `--owned` messages, or with
+//! the `--split` halves of a socket.
 
 use tokio::net::TcpStream;
 use ws13::{Config, Error, Event, Limits, Role, WebSocket};
@@ -11,9 +12,10 @@ fn main() -> std::io::Result<()> {
 async fn echo(stream: TcpStream, settings: Settings) -> Result<(), Error> {
     let config = Config { limits: Limits { max_message: LARGEST, ..Limits::default() }, ..Config::default() };
     let socket = WebSocket::from_upgraded(stream, Role::Server, config);
-    match settings.owned {
-        true => echo_owned(socket).await,
-        false => echo_lent(socket).await,
+    match settings {
+        Settings { split: true, .. } => echo_split(socket).await,
+        Settings { owned: true, .. } => echo_owned(socket).await,
+        _ => echo_lent(socket).await,
     }
 }
 
@@ -35,6 +37,15 @@ async fn echo_owned(mut socket: WebSocket<TcpStream>) -> Result<(), Error> {
         if socket.queued() > QUEUE_MARK {
             socket.flush().await?;
         }
+    }
+    Ok(())
+}
+
+/// Each message is written as it is sent: a half does not know what the other one waits for.
+async fn echo_split(socket: WebSocket<TcpStream>) -> Result<(), Error> {
+    let (sender, mut receiver) = socket.split();
+    while let Some(message) = receiver.receive().await? {
+        sender.send(message).await?;
     }
     Ok(())
 }

@@ -1,0 +1,90 @@
+//! System calls and allocations a message, counted by the kernel while the load runs.
+
+use crate::{
+    measure::{Load, Running},
+    servers::Server,
+};
+use std::{
+    fmt, io,
+    path::Path,
+    process::{Command, Stdio},
+};
+use ws13_bench::scenario::Scenario;
+
+/// What a server did for a message.
+#[derive(Clone, Copy)]
+pub struct Counts {
+    pub system_calls: f64,
+    /// `None` where the kernel cannot be asked.
+    pub allocations: Option<f64>,
+}
+
+/// Probes on the allocator; they go when this does.
+pub struct Probes(bool);
+
+impl Probes {
+    /// Needs root and `perf`; without them allocations are not counted.
+    pub fn set() -> Self {
+        let set = ALLOCATING.iter().all(|function| {
+            let probe = format!("{function}={function}");
+            quietly(Command::new("perf").args(["probe", "-q", "-f", "-x", LIBC, &probe]))
+        });
+        Self(set)
+    }
+
+    fn events(&self) -> Vec<String> {
+        let allocations =
+            ALLOCATING.iter().filter(|_| self.0).map(|function| format!("probe_libc:{function}"));
+        std::iter::once("raw_syscalls:sys_enter".to_owned()).chain(allocations).collect()
+    }
+}
+
+impl Drop for Probes {
+    fn drop(&mut self) {
+        quietly(Command::new("perf").args(["probe", "-q", "-d", "probe_libc:*"]));
+    }
+}
+
+impl Counts {
+    pub fn measure(server: &Server, home: &Path, scenario: &Scenario, probes: &Probes) -> io::Result<Self> {
+        let running = Running::start(server, home, scenario.read_buffer())?;
+        let counting = Command::new("perf")
+            .args(["stat", "-x,", "--delay", DELAY_MS, "-e", &probes.events().join(","), "-p"])
+            .arg(running.pid().to_string())
+            .args(["sleep", COUNTED_SECONDS])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let load = Load::of(&running, scenario, WINDOW)?;
+        let said = counting.wait_with_output()?;
+        let said = String::from_utf8_lossy(&said.stderr).into_owned();
+        let count = |name: &str| -> Option<f64> {
+            let line = said.lines().find(|line| line.contains(name))?;
+            line.split(',').next()?.parse().ok()
+        };
+        let messages = load.rate * COUNTED_SECONDS.parse::<f64>().map_err(io::Error::other)?;
+        let system_calls = count("sys_enter").ok_or_else(|| io::Error::other(said.clone()))? / messages;
+        let allocations =
+            ALLOCATING.iter().map(|function| count(&format!("probe_libc:{function},"))).sum::<Option<f64>>();
+        Ok(Self { system_calls, allocations: allocations.map(|all| all / messages).filter(|_| probes.0) })
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} system calls", self.system_calls)?;
+        self.allocations.map_or(Ok(()), |all| write!(f, ", {all:.3} allocations"))
+    }
+}
+
+fn quietly(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// What the C library's allocator is asked for by programs in Rust.
+const ALLOCATING: [&str; 4] = ["malloc", "calloc", "realloc", "posix_memalign"];
+const LIBC: &str = "/lib/x86_64-linux-gnu/libc.so.6";
+/// Inside the window of the load, which begins after half a second of warm-up.
+const DELAY_MS: &str = "700";
+const COUNTED_SECONDS: &str = "1";
+const WINDOW: f64 = 2.0;
