@@ -69,7 +69,7 @@ impl<S: Transport> Driver<S> {
     /// Writes everything that is queued, and gives up on a peer that takes nothing for too long.
     pub(super) fn flush(&mut self) -> Result<(), Error> {
         loop {
-            if !self.state.outbox.is_empty() {
+            if !self.state.outbox.is_empty() || self.unflushed {
                 self.pass_time();
             }
             if self.write(self.state.limit())? {

@@ -14,6 +14,8 @@ mod serving;
 mod shared;
 mod split;
 mod timer;
+#[cfg(feature = "tls")]
+mod tls;
 mod websocket;
 
 pub use accept::{Acceptor, Asked, Opening, Plain};
@@ -23,4 +25,6 @@ pub use parts::{MessageReader, MessageWriter};
 pub use peer::Peer;
 pub use server::Server;
 pub use split::{Receiver, Sender};
+#[cfg(feature = "tls")]
+pub use tls::TlsStream;
 pub use websocket::{Lent, ReceiveRef, Sending, WebSocket};
