@@ -97,6 +97,12 @@ impl Stream {
         delegate!(self, stream => stream.set_write_timeout(timeout), tls => tls.set_write_timeout(timeout))
     }
 
+    /// For the last words on a stream.
+    #[cfg(feature = "tls")]
+    pub(super) fn set_nonblocking(&self) -> io::Result<()> {
+        delegate!(self, stream => stream.set_nonblocking(true), tls => tls.set_nonblocking())
+    }
+
     pub(super) fn shutdown_write(&self) -> io::Result<()> {
         delegate!(self, stream => stream.shutdown(Shutdown::Write), tls => tls.shutdown_write())
     }

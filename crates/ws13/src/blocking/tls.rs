@@ -144,6 +144,10 @@ impl TlsStream {
         self.inner.end();
     }
 
+    pub(super) fn set_nonblocking(&self) -> io::Result<()> {
+        self.inner.set_nonblocking()
+    }
+
     pub(super) fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         lock(&self.incoming).timeout = timeout;
         self.inner.set_read_timeout(timeout)
@@ -205,6 +209,15 @@ impl TlsStream {
         match outgoing.push(&self.session, &self.inner) {
             Err(error) if !is_in_vain(&error) => Err(error),
             _ => Ok(len),
+        }
+    }
+}
+
+/// Who ends a stream says so (RFC 8446 section 6.1): where nobody waits any more, as far as it goes at once.
+impl Drop for TlsStream {
+    fn drop(&mut self) {
+        if self.inner.set_nonblocking().is_ok() {
+            let _ = self.shutdown_write();
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::handshake::Url;
 use crate::tls::{ClientTls, ServerTls, TlsError, TlsInfo};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -38,6 +38,13 @@ impl TlsStream {
     #[inline]
     pub(super) fn pin(&mut self) -> Pin<&mut tokio_rustls::TlsStream<Stream>> {
         Pin::new(&mut self.0)
+    }
+}
+
+/// Who ends a stream says so (RFC 8446 section 6.1): where nobody waits any more, as far as it goes at once.
+impl Drop for TlsStream {
+    fn drop(&mut self) {
+        let _ = self.pin().poll_shutdown(&mut Context::from_waker(Waker::noop()));
     }
 }
 
