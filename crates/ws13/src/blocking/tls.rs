@@ -347,3 +347,60 @@ impl Waits {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blocking::{Acceptor, Client, Opening};
+    use crate::tls::Fingerprint;
+    use crate::{CloseCode, Message};
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+
+    fn certificate() -> (ServerTls, Fingerprint) {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let tls = ServerTls::from_pem(made.cert.pem(), made.signing_key.serialize_pem()).unwrap();
+        let fingerprint = tls.fingerprint().unwrap();
+        (tls, fingerprint)
+    }
+
+    /// As through a proxy that is itself dialled by TLS; both directions at once.
+    #[test]
+    fn tls_goes_through_tls() {
+        const ROUNDS: usize = 30;
+        let deadline = Deadline::after(Duration::from_secs(20));
+        let ((outer, outer_print), (inner, inner_print)) = (certificate(), certificate());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = thread::spawn(move || {
+            let stream = Stream::tcp(listener.accept().unwrap().0);
+            let stream = accept(stream, &outer, deadline).unwrap();
+            let stream = accept(stream, &inner, deadline).unwrap();
+            let Opening::Upgrade(asked) = Acceptor::new().read(stream).unwrap() else { panic!("no upgrade") };
+            let (sender, mut receiver) = asked.accept().unwrap().split().unwrap();
+            let sending =
+                thread::spawn(move || (0..ROUNDS).for_each(|_| sender.send(vec![1; 200_000]).unwrap()));
+            while receiver.receive().unwrap().is_some() {}
+            sending.join().unwrap();
+        });
+        let url = "wss://localhost/".parse().unwrap();
+        let mut stream = Stream::tcp(TcpStream::connect(address).unwrap());
+        for print in [outer_print, inner_print] {
+            let trusting = ClientTls::builder().fingerprint(print).build().unwrap();
+            stream = secure(stream, &url, Some(&trusting), deadline).unwrap();
+        }
+        assert_eq!(stream.peer_addr(), Some(address));
+        let (socket, _) = Client::new("wss://localhost/").unwrap().connect_on(stream).unwrap();
+        let (sender, mut receiver) = socket.split().unwrap();
+        let sending = thread::spawn(move || {
+            (0..ROUNDS).for_each(|_| sender.send(vec![2; 200_000]).unwrap());
+            sender
+        });
+        for _ in 0..ROUNDS {
+            assert_eq!(receiver.receive().unwrap(), Some(Message::from(vec![1; 200_000])));
+        }
+        sending.join().unwrap().close(CloseCode::NORMAL, "").unwrap();
+        assert_eq!(receiver.receive().unwrap(), None);
+        serving.join().unwrap();
+    }
+}

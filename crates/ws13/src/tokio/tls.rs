@@ -147,3 +147,54 @@ impl AsyncWrite for TlsStream {
         self.get_mut().pin().poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::Fingerprint;
+    use crate::{Acceptor, Client, CloseCode, Message, Opening};
+    use std::time::Duration;
+    use tokio::net::{TcpListener, TcpStream};
+
+    fn certificate() -> (ServerTls, Fingerprint) {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let tls = ServerTls::from_pem(made.cert.pem(), made.signing_key.serialize_pem()).unwrap();
+        let fingerprint = tls.fingerprint().unwrap();
+        (tls, fingerprint)
+    }
+
+    /// As through a proxy that is itself dialled by TLS.
+    #[tokio::test]
+    async fn tls_goes_through_tls() {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let ((outer, outer_print), (inner, inner_print)) = (certificate(), certificate());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let stream = accept(Stream::tcp(stream), &outer, deadline).await.unwrap();
+            let stream = accept(stream, &inner, deadline).await.unwrap();
+            let Opening::Upgrade(asked) = Acceptor::new().read(stream).await.unwrap() else {
+                panic!("no upgrade")
+            };
+            let mut socket = asked.accept().await.unwrap();
+            while let Some(message) = socket.receive().await.unwrap() {
+                socket.send(message).await.unwrap();
+            }
+        });
+        let url = "wss://localhost/".parse().unwrap();
+        let mut stream = Stream::tcp(TcpStream::connect(address).await.unwrap());
+        for print in [outer_print, inner_print] {
+            let trusting = ClientTls::builder().fingerprint(print).build().unwrap();
+            stream = secure(stream, &url, Some(&trusting)).await.unwrap();
+        }
+        assert_eq!(stream.peer_addr(), Some(address));
+        let (mut socket, _) = Client::new("wss://localhost/").unwrap().connect_on(stream).await.unwrap();
+        for len in [0, 5, 300_000] {
+            socket.send(vec![7; len]).await.unwrap();
+            assert_eq!(socket.receive().await.unwrap(), Some(Message::from(vec![7; len])));
+        }
+        socket.close(CloseCode::NORMAL, "").await.unwrap();
+        serving.await.unwrap();
+    }
+}
