@@ -9,6 +9,8 @@ mod driver;
 mod net;
 mod parts;
 mod peer;
+#[cfg(feature = "tls")]
+mod read_ahead;
 mod server;
 mod serving;
 mod shared;

@@ -2,6 +2,7 @@
 
 use super::accept::{answer_and_end, linger};
 use super::net::Stream;
+use super::read_ahead::ReadAhead;
 use super::websocket::WebSocket;
 use crate::accept::only_tls;
 use crate::client::ConnectError;
@@ -16,7 +17,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// An encrypted stream over another [`Stream`].
 #[derive(Debug)]
-pub struct TlsStream(tokio_rustls::TlsStream<Stream>);
+pub struct TlsStream(tokio_rustls::TlsStream<ReadAhead>);
 
 impl TlsStream {
     /// What was agreed on.
@@ -32,11 +33,11 @@ impl TlsStream {
 
     /// What it runs over.
     pub(super) fn inner(&self) -> &Stream {
-        self.0.get_ref().0
+        &self.0.get_ref().0.stream
     }
 
     #[inline]
-    pub(super) fn pin(&mut self) -> Pin<&mut tokio_rustls::TlsStream<Stream>> {
+    pub(super) fn pin(&mut self) -> Pin<&mut tokio_rustls::TlsStream<ReadAhead>> {
         Pin::new(&mut self.0)
     }
 }
@@ -65,7 +66,8 @@ pub(super) async fn secure(
     };
     let name = settings.name_for(url.host())?;
     // Box: it is large, and nobody else's future should be.
-    let connected = Box::pin(TlsConnector::from(settings.config()).connect(name, stream)).await;
+    let connected =
+        Box::pin(TlsConnector::from(settings.config()).connect(name, ReadAhead::new(stream))).await;
     let stream = connected.map_err(TlsError::of_handshake)?;
     Ok(Stream::Tls(Box::new(TlsStream(stream.into()))))
 }
@@ -82,7 +84,7 @@ async fn handshake(mut stream: Stream, settings: &ServerTls, deadline: Instant) 
         let _ = answer_and_end(&mut stream, &only_tls().encode(), deadline).await;
         return None;
     }
-    match TlsAcceptor::from(settings.config()).accept(stream).into_fallible().await {
+    match TlsAcceptor::from(settings.config()).accept(ReadAhead::new(stream)).into_fallible().await {
         Ok(stream) => Some(Stream::Tls(Box::new(TlsStream(stream.into())))),
         Err((_, mut stream)) => {
             // The alert has been written; a reset must not eat it.
