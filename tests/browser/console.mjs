@@ -2,10 +2,13 @@
 // `ws13 serve echo --subprotocol me-want-cookies`:
 //
 //     node console.mjs http://127.0.0.1:PORT/ [--screenshots DIR]
+//     node console.mjs https://127.0.0.1:PORT/ --certificate PEM
 //
+// The browser takes that one certificate for a good one, and no other.
 // One line a check, exit code 1 when one fails. CHROMIUM names the browser, /usr/bin/chromium where it does not.
 
-import { mkdirSync } from 'node:fs';
+import { createHash, X509Certificate } from 'node:crypto';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
@@ -23,11 +26,16 @@ const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-ru
 
 const { positionals: [address], values: options } = parseArgs({
   allowPositionals: true,
-  options: { screenshots: { type: 'string' } },
+  options: { screenshots: { type: 'string' }, certificate: { type: 'string' } },
 });
 if (!address) {
   console.error('usage: node console.mjs http://127.0.0.1:PORT/ [--screenshots DIR]');
   process.exit(2);
+}
+
+if (options.certificate) {
+  const key = new X509Certificate(readFileSync(options.certificate)).publicKey.export({ type: 'spki', format: 'der' });
+  FLAGS.push(`--ignore-certificate-errors-spki-list=${createHash('sha256').update(key).digest('base64')}`);
 }
 
 const tally = { passed: 0, failed: 0 };

@@ -1,10 +1,20 @@
 //! The checks that are cargo's own: layout, lints, documentation, features, tests.
 
+use crate::tls;
 use crate::tools::{self, Outcome, cargo, folder, output, run, write};
 use std::path::PathBuf;
 
 /// The choices of features that a user makes; `None` leaves the core alone.
-const FEATURES: &[Option<&str>] = &[None, Some("std"), Some("tokio"), Some("json"), Some("tokio,json")];
+const FEATURES: &[Option<&str>] = &[
+    None,
+    Some("std"),
+    Some("tokio"),
+    Some("json"),
+    Some("tokio,json"),
+    Some("tls"),
+    Some("tokio,tls"),
+    Some("tokio,webpki-roots"),
+];
 
 pub(crate) fn fmt() -> Outcome {
     run(&mut cargo("fmt --all --check"))
@@ -70,6 +80,7 @@ fn bare_targets() -> Result<Vec<String>, String> {
 }
 
 pub(crate) fn test() -> Outcome {
+    tls::openssl()?;
     run(&mut cargo("test --workspace --all-features --no-fail-fast"))
 }
 

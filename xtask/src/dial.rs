@@ -33,12 +33,17 @@ impl Default for Dial {
 
 /// Runs every check against the server at `url`, which has the paths of tests/foreign/node/server.mjs.
 pub(crate) fn dial(ws13: &Path, url: &str) -> Outcome {
+    dial_with(ws13, url, &[])
+}
+
+/// The same with options that every run has.
+pub(crate) fn dial_with(ws13: &Path, url: &str, options: &[&str]) -> Outcome {
     let mut runs: Vec<_> =
         checks().into_iter().map(|check| (format!("{url}{}", check.path), check)).collect();
     runs.push((nobody()?, Dial { name: "nobody listens", code: 3, ..Dial::default() }));
     let mut failed = 0;
     for (url, check) in &runs {
-        match check.run(ws13, url) {
+        match check.run(ws13, url, options) {
             Ok(()) => println!("ok - connect: {}", check.name),
             Err(why) => {
                 failed += 1;
@@ -143,9 +148,9 @@ fn checks() -> Vec<Dial> {
 }
 
 impl Dial {
-    fn run(&self, ws13: &Path, url: &str) -> Outcome {
+    fn run(&self, ws13: &Path, url: &str, options: &[&str]) -> Outcome {
         let mut connect = command(ws13);
-        connect.args(["connect", url]).args(self.options);
+        connect.args(["connect", url]).args(options).args(self.options);
         connect.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = connect.spawn().map_err(|e| format!("cannot run it: {e}"))?;
         let mut input = child.stdin.take().expect("piped");

@@ -9,15 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// For one script of checks.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 const SUBPROTOCOL: &str = "me-want-cookies";
 
 pub(crate) fn browser() -> Outcome {
-    if found("chromium").is_none() {
-        apt_install("chromium")?;
-    }
-    let chromium = found("chromium").ok_or("Debian's chromium is installed, but not on the path")?;
+    let chromium = chromium()?;
     let scripts = tools::root().join("tests/browser");
     let dir = node_modules("browser", &scripts)?;
     let server = serve_echo(&["--subprotocol", SUBPROTOCOL])?;
@@ -26,6 +23,14 @@ pub(crate) fn browser() -> Outcome {
     let mut deflate = node_script(&dir, "deflate.mjs");
     run_within(PATIENCE, console.arg(server.http()).env("CHROMIUM", &chromium))?;
     run_within(PATIENCE, deflate.arg(compressing.http()).env("CHROMIUM", &chromium))
+}
+
+/// Where the browser is; installs it where there is none.
+pub(crate) fn chromium() -> Result<PathBuf, String> {
+    if found("chromium").is_none() {
+        apt_install("chromium")?;
+    }
+    found("chromium").ok_or_else(|| "Debian's chromium is installed, but not on the path".to_owned())
 }
 
 pub(crate) fn node() -> Outcome {
@@ -41,20 +46,22 @@ pub(crate) fn node() -> Outcome {
 }
 
 pub(crate) fn python() -> Outcome {
+    let ours = serve_echo(&["--subprotocol", SUBPROTOCOL])?;
+    let theirs = Served::start(&mut python_script("server.py")?)?;
+    both_ways(run_within(PATIENCE, python_script("client.py")?.arg(&ours.url)), dial(&ws13()?, &theirs.url))
+}
+
+/// A script of tests/foreign/python, with the packages that it needs.
+pub(crate) fn python_script(name: &str) -> Result<std::process::Command, String> {
     let scripts = tools::root().join("tests/foreign/python");
     let python = venv("python", &scripts.join("requirements.txt"))?.join("bin/python");
-    let script = |name| {
-        let mut script = command(&python);
-        script.arg(scripts.join(name));
-        script
-    };
-    let ours = serve_echo(&["--subprotocol", SUBPROTOCOL])?;
-    let theirs = Served::start(&mut script("server.py"))?;
-    both_ways(run_within(PATIENCE, script("client.py").arg(&ours.url)), dial(&ws13()?, &theirs.url))
+    let mut script = command(python);
+    script.arg(scripts.join(name));
+    Ok(script)
 }
 
 /// Both have run by now, so that one failure does not hide the other.
-fn both_ways(server: Outcome, client: Outcome) -> Outcome {
+pub(crate) fn both_ways(server: Outcome, client: Outcome) -> Outcome {
     match (server, client) {
         (Err(a), Err(b)) => Err(format!("our server: {a}; our client: {b}")),
         (server, client) => server.and(client),
@@ -68,7 +75,7 @@ pub(crate) fn serve_echo(options: &[&str]) -> Result<Served, String> {
 }
 
 /// A copy of the scripts with their packages beside them, which is where node looks for them.
-fn node_modules(name: &str, scripts: &Path) -> Result<PathBuf, String> {
+pub(crate) fn node_modules(name: &str, scripts: &Path) -> Result<PathBuf, String> {
     let dir = folder(name)?;
     let lock = scripts.join("package-lock.json");
     // Without a lock the versions in package.json are all there is to go by.
@@ -93,7 +100,7 @@ fn copy(from: &Path, to: &Path) -> Outcome {
     Ok(())
 }
 
-fn node_script(dir: &Path, name: &str) -> std::process::Command {
+pub(crate) fn node_script(dir: &Path, name: &str) -> std::process::Command {
     let mut script = command("node");
     script.arg(dir.join(name));
     script

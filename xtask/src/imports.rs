@@ -9,7 +9,7 @@ const LEAVES: &[&str] =
 /// The state machines on top of them.
 const MACHINES: &[&str] = &["connection", "handshake"];
 /// What moves bytes.
-const DRIVERS: &[&str] = &["tokio", "blocking", "client", "server"];
+const DRIVERS: &[&str] = &["tokio", "blocking", "client", "server", "tls"];
 
 /// What the core may not know, wherever it comes from: runtimes, sockets, clocks, threads. Addresses are core::net's.
 const OUTSIDE: &[&str] = &["tokio::", "std::net", "std::thread", "std::time", "std::fs"];

@@ -10,6 +10,7 @@ mod judge;
 mod licences;
 mod msrv;
 mod steps;
+mod tls;
 mod tools;
 mod traceability;
 

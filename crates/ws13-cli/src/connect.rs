@@ -1,6 +1,7 @@
 //! `ws13 connect`: lines from standard input go out, messages come to standard output.
 
 use crate::exit::Failure;
+use crate::tls::{Shown, Trust};
 use crate::{lines, values};
 use clap::Args;
 use std::cell::Cell;
@@ -42,6 +43,10 @@ pub(crate) struct Connect {
     /// The largest message that is taken, such as 16MiB
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = values::size)]
     max_message: usize,
+    #[command(flatten)]
+    trust: Trust,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// How long nothing must come, after the end of the input, to count as the end of the answers.
@@ -105,7 +110,7 @@ impl Connect {
         if let Some(timeout) = self.timeout {
             client = client.timeout(timeout.min(Duration::from_secs(10)));
         }
-        Ok(client)
+        self.trust.apply(client, &self.url, Some(&self.shown))
     }
 }
 

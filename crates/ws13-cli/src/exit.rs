@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 use ws13::handshake::Response;
+use ws13::tls::{InvalidTls, TlsError};
 use ws13::{Closed, ConnectError, Error};
 
 /// Why the command did not end well; the numbers are its exit codes. 2 is clap's, for usage.
@@ -56,6 +57,11 @@ impl From<ConnectError> for Failure {
             ConnectError::Handshake(ClientError::Ended) | ConnectError::Io(_) | ConnectError::Dial { .. } => {
                 Failure::Connect(error.to_string())
             }
+            ConnectError::Tls(TlsError::Setting(error)) => error.into(),
+            ConnectError::Tls(TlsError::UnknownIssuer) => {
+                Failure::Connect(format!("{error} (--ca FILE, --fingerprint SHA256)"))
+            }
+            ConnectError::Tls(_) => Failure::Connect(error.to_string()),
             ConnectError::Handshake(error) => Failure::Protocol(error.to_string()),
             ConnectError::Timeout(_) => Failure::Timeout(error.to_string()),
             error => Failure::Usage(error.to_string()),
@@ -69,6 +75,12 @@ impl From<Error> for Failure {
             Error::Fault(_) => Failure::Protocol(error.to_string()),
             error => Failure::Closed(error.to_string()),
         }
+    }
+}
+
+impl From<InvalidTls> for Failure {
+    fn from(error: InvalidTls) -> Self {
+        Failure::Local(error.to_string())
     }
 }
 

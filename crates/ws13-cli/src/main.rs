@@ -5,6 +5,7 @@ mod exit;
 mod lines;
 mod peer;
 mod serve;
+mod tls;
 mod values;
 
 use clap::{Parser, Subcommand};

@@ -6,12 +6,14 @@
 
 use crate::exit::Failure;
 use crate::lines;
+use crate::serve::tls::Tls;
+use crate::tls::Trust;
 use clap::Args;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use ws13::handshake::{OriginPolicy, Subprotocol};
-use ws13::{Client, ConnectError, Error, Message, Receiver, Sender, Server, Stream, WebSocket};
+use ws13::{Client, Error, Message, Receiver, Sender, Server, Stream, WebSocket};
 
 /// What `ws13 peer` is asked.
 #[derive(Args)]
@@ -21,6 +23,10 @@ pub(crate) struct Peer {
     listen: String,
     /// Whom to dial, and to dial again when the connection is lost
     urls: Vec<String>,
+    #[command(flatten)]
+    tls: Tls,
+    #[command(flatten)]
+    trust: Trust,
 }
 
 const SUBPROTOCOL: &str = "ws13-peer";
@@ -41,14 +47,26 @@ impl Peer {
         let cannot_listen = |error| Failure::Local(format!("cannot listen on {}: {error}", self.listen));
         let server = Server::bind(&*self.listen).await.map_err(cannot_listen)?;
         // What cannot be dialled at all is told before anything starts.
-        self.urls.iter().try_for_each(|url| Client::new(url).map(drop))?;
+        let dialled: Result<Vec<Client>, Failure> = self.urls.iter().map(|url| self.client(url)).collect();
+        let dialled = dialled?;
         let subprotocol = Subprotocol::new(SUBPROTOCOL).map_err(|error| Failure::Usage(error.to_string()))?;
         let server = server.subprotocol(subprotocol).origins(OriginPolicy::same_origin());
-        eprintln!("ws13 peer is listening on ws://{}/ (type lines; Ctrl-C ends it)", server.local_addr()?);
+        let address = server.local_addr()?;
+        let (server, tls) = match self.tls.settings(&self.listen)? {
+            Some(tls) => (server.tls(tls.clone()), Some(tls)),
+            None => (server, None),
+        };
+        eprintln!(
+            "ws13 peer is listening on ws{}://{address}/ (type lines; Ctrl-C ends it)",
+            if tls.is_some() { "s" } else { "" }
+        );
+        if let Some(tls) = tls {
+            self.tls.look_after(tls, &address)?;
+        }
 
         let mesh = Arc::new(Mesh::default());
-        for url in self.urls {
-            tokio::spawn(Arc::clone(&mesh).stay_connected(url));
+        for (url, client) in self.urls.into_iter().zip(dialled) {
+            tokio::spawn(Arc::clone(&mesh).stay_connected(url, client));
         }
         tokio::spawn(Arc::clone(&mesh).say_lines());
         let stop = async {
@@ -63,6 +81,10 @@ impl Peer {
             .serve_until(move |_, socket| Arc::clone(&serving).talk(socket), stop)
             .await?;
         Ok(())
+    }
+
+    fn client(&self, url: &str) -> Result<Client, Failure> {
+        self.trust.apply(Client::new(url)?.subprotocol(SUBPROTOCOL), url, None)
     }
 }
 
@@ -86,11 +108,11 @@ struct Link {
 
 impl Mesh {
     /// Dials, talks, and dials again.
-    async fn stay_connected(self: Arc<Self>, url: String) {
+    async fn stay_connected(self: Arc<Self>, url: String, client: Client) {
         let mut wait = REDIAL.0;
         let mut told = false;
         loop {
-            match dial(&url).await {
+            match client.clone().connect().await {
                 Ok(socket) => {
                     (wait, told) = (REDIAL.0, false);
                     eprintln!("connected to {url}");
@@ -179,10 +201,6 @@ impl Mesh {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-async fn dial(url: &str) -> Result<WebSocket<Stream>, ConnectError> {
-    Client::new(url)?.subprotocol(SUBPROTOCOL).connect().await
 }
 
 /// A number for a line that nobody else has given.

@@ -23,6 +23,8 @@ pub(crate) struct AcceptSettings {
     config: Arc<Config>,
     pub(crate) origins: OriginPolicy,
     pub(crate) timeout: Duration,
+    /// Whether clients reach this server by `https:` and `wss:`.
+    pub(crate) secure: bool,
 }
 
 impl Default for AcceptSettings {
@@ -32,6 +34,7 @@ impl Default for AcceptSettings {
             config: Arc::default(),
             origins: OriginPolicy::same_origin(),
             timeout: HANDSHAKE_TIMEOUT,
+            secure: false,
         }
     }
 }
@@ -63,10 +66,16 @@ impl AcceptSettings {
     /// Refuses what comes from a page that may not connect.
     pub(crate) fn check(&self, received: Received) -> Result<Received, AcceptError> {
         if let Received::Upgrade(upgrade) = &received {
-            self.origins.check(upgrade.request(), false).map_err(AcceptError::Refused)?;
+            self.origins.check(upgrade.request(), self.secure).map_err(AcceptError::Refused)?;
         }
         Ok(received)
     }
+}
+
+/// What a client gets that speaks plain HTTP to a port for TLS.
+#[cfg(feature = "tls")]
+pub(crate) fn only_tls() -> Reject {
+    Reject::bad_request("this port speaks TLS: use https:// or wss://")
 }
 
 /// The connection that a handshake ended in; `early` is what followed the client's request.
@@ -118,6 +127,14 @@ macro_rules! acceptor_builder {
         #[must_use]
         pub fn origins(mut self, origins: crate::handshake::OriginPolicy) -> Self {
             self.settings.origins = origins;
+            self
+        }
+
+        /// Says that clients reach this server by `https:` and `wss:`, which makes it the same origin for pages that
+        /// came by `https:`: for streams that are encrypted already, or behind a proxy that encrypts.
+        #[must_use]
+        pub fn secure(mut self, secure: bool) -> Self {
+            self.settings.secure = secure;
             self
         }
 

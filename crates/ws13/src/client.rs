@@ -4,6 +4,8 @@ use crate::connection::{Connection, Inbox, Role};
 use crate::handshake::client::{Accepted, Request, Upgrade};
 use crate::handshake::{ClientError, Invalid, InvalidSubprotocol, InvalidUrl, Response, Subprotocol, Url};
 use crate::limits::Config;
+#[cfg(feature = "tls")]
+use crate::tls::{ClientTls, TlsError};
 use std::fmt;
 use std::io;
 #[cfg(unix)]
@@ -24,6 +26,8 @@ pub(crate) struct ClientSettings {
     pub(crate) timeout: Duration,
     #[cfg(unix)]
     pub(crate) unix: Option<PathBuf>,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<ClientTls>,
 }
 
 /// The parts of a connection whose handshake is done.
@@ -45,6 +49,8 @@ impl ClientSettings {
             timeout: CONNECT_TIMEOUT,
             #[cfg(unix)]
             unix: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         })
     }
 
@@ -65,6 +71,7 @@ impl ClientSettings {
 
     /// Where to dial over TCP: the host as a resolver takes it, and the port.
     pub(crate) fn tcp_target(&self) -> Result<(&str, u16), ConnectError> {
+        #[cfg(not(feature = "tls"))]
         if self.url.secure() {
             return Err(ConnectError::NoTls);
         }
@@ -91,6 +98,17 @@ impl ClientSettings {
         inbox.extend_from_slice(early);
         let connection = Connection::new(Role::Client, self.config).agreed(&accepted.agreed);
         Opened { connection, inbox, subprotocol: accepted.agreed.subprotocol, response: accepted.response }
+    }
+
+    /// What a server's answer means that is none of HTTP.
+    pub(crate) fn refusal(&self, error: ClientError, received: &[u8]) -> ConnectError {
+        // An alert of TLS, and its version.
+        #[cfg(feature = "tls")]
+        if matches!(error, ClientError::Head(_)) && received.starts_with(&[0x15, 0x03]) {
+            return ConnectError::Tls(TlsError::OnlyTls);
+        }
+        let _ = received;
+        ConnectError::Handshake(error)
     }
 
     fn with(mut self, add: impl FnOnce(Request) -> Result<Request, ConnectError>) -> Self {
@@ -138,6 +156,15 @@ macro_rules! client_builder {
             self
         }
 
+        /// How to encrypt where the URL is `wss:`: whom to trust, what to show. Otherwise it is as the operating system
+        /// has it.
+        #[cfg(feature = "tls")]
+        #[must_use]
+        pub fn tls(mut self, tls: crate::tls::ClientTls) -> Self {
+            self.settings.tls = Some(tls);
+            self
+        }
+
         /// Dials a Unix socket; the URL gives the Host and the path of the request all the same.
         #[cfg(unix)]
         #[must_use]
@@ -159,8 +186,11 @@ pub enum ConnectError {
     Subprotocol(InvalidSubprotocol),
     /// The request cannot be made, such as for a header with a line end in it.
     Request(Invalid),
-    /// `wss://`, and this version has no TLS of its own.
+    /// `wss://`, and this is built without the feature `tls`.
     NoTls,
+    /// No encrypted connection was agreed on.
+    #[cfg(feature = "tls")]
+    Tls(TlsError),
     /// The host was not found or did not answer.
     Dial {
         /// Who was dialled.
@@ -193,8 +223,11 @@ impl fmt::Display for ConnectError {
             ConnectError::Subprotocol(error) => error.fmt(f),
             ConnectError::Request(error) => error.fmt(f),
             ConnectError::NoTls => f.write_str(
-                "wss:// needs TLS, which this version does not do itself: encrypt a stream and use connect_on",
+                "wss:// needs TLS, which this build is without: build it with the feature `tls`, or encrypt a \
+                 stream and use connect_on",
             ),
+            #[cfg(feature = "tls")]
+            ConnectError::Tls(error) => error.fmt(f),
             ConnectError::Dial { to, error } => write!(f, "cannot connect to {to}: {error}"),
             ConnectError::Io(error) => write!(f, "the connection broke during the opening handshake: {error}"),
             ConnectError::Handshake(error) => error.fmt(f),
@@ -211,6 +244,8 @@ impl std::error::Error for ConnectError {
             ConnectError::Request(error) => Some(error),
             ConnectError::Dial { error, .. } | ConnectError::Io(error) => Some(error.as_ref()),
             ConnectError::Handshake(error) => Some(error),
+            #[cfg(feature = "tls")]
+            ConnectError::Tls(error) => Some(error),
             ConnectError::NoTls | ConnectError::Timeout(_) => None,
         }
     }
@@ -218,6 +253,26 @@ impl std::error::Error for ConnectError {
 
 impl From<io::Error> for ConnectError {
     fn from(error: io::Error) -> Self {
+        // A server of TLS 1.3 tells what it thinks of our certificate only when we read.
+        #[cfg(feature = "tls")]
+        if let Some(error) = TlsError::in_io(&error) {
+            return ConnectError::Tls(error);
+        }
         ConnectError::Io(Arc::new(error))
+    }
+}
+
+#[cfg(feature = "tls")]
+impl From<TlsError> for ConnectError {
+    fn from(error: TlsError) -> Self {
+        ConnectError::Tls(error)
+    }
+}
+
+/// TLS that ends without close_notify has ended all the same.
+pub(crate) fn or_end(read: io::Result<usize>) -> io::Result<usize> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+        read => read,
     }
 }

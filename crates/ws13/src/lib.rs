@@ -42,6 +42,7 @@
 //! |---|---|
 //! | [`WebSocket`], [`Client`], [`Server`], [`Peer`] | on tokio |
 //! | [`blocking`] | the same on threads |
+//! | [`tls`] | what to trust and to show for `wss://` |
 //! | [`handshake`] | requests, answers, origins, URLs: pure |
 //! | [`connection`] | the state machine, its [`Inbox`] and [`Outbox`]: pure |
 //! | [`frame`], [`mask`], [`utf8`], [`close`], [`extension`] | the leaves: pure |
@@ -49,6 +50,8 @@
 //!
 //! # Features
 //! - `tokio` (default): the asynchronous driver.
+//! - `tls` (default): `wss://` by rustls, with the operating system's roots; see [`tls`]. `webpki-roots`: the web's
+//!   roots built in.
 //! - `std`: the opening handshake, the blocking driver, masking keys from the operating system.
 //! - `deflate`: compressed messages, [`deflate`] (RFC 7692); off until it is set in a [`Config`].
 //! - `json`: `send_json` and `receive_json` by serde.
@@ -95,11 +98,15 @@ mod server;
 mod state;
 mod text;
 mod time;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(feature = "tokio")]
 mod tokio;
 mod trusted;
 pub mod utf8;
 
+#[cfg(all(feature = "tokio", feature = "tls"))]
+pub use self::tokio::TlsStream;
 #[cfg(feature = "tokio")]
 pub use self::tokio::{
     Acceptor, Asked, Client, Lent, MessageReader, MessageWriter, Opening, Peer, Plain, ReceiveRef, Receiver,

@@ -23,6 +23,8 @@ pub(crate) struct ServerSettings {
     pub(crate) on_request: Option<OnRequest>,
     pub(crate) on_http: Option<OnHttp>,
     pub(crate) drain: Duration,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::tls::ServerTls>,
 }
 
 type OnRequest = Arc<dyn Fn(&Request) -> Result<Accept, Reject> + Send + Sync>;
@@ -30,7 +32,14 @@ type OnHttp = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        ServerSettings { accept: AcceptSettings::default(), on_request: None, on_http: None, drain: DRAIN }
+        ServerSettings {
+            accept: AcceptSettings::default(),
+            on_request: None,
+            on_http: None,
+            drain: DRAIN,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 }
 
@@ -84,7 +93,16 @@ macro_rules! server_builder {
             self
         }
 
-        /// How long an opening handshake may take: 10 s by default.
+        /// Encrypts: clients come by `wss:`, and by `https:` for plain requests.
+        #[cfg(feature = "tls")]
+        #[must_use]
+        pub fn tls(mut self, tls: crate::tls::ServerTls) -> Self {
+            self.settings.tls = Some(tls);
+            self.settings.accept.secure = true;
+            self
+        }
+
+        /// How long an opening handshake may take, that of TLS included: 10 s by default.
         #[must_use]
         pub fn handshake_timeout(mut self, timeout: std::time::Duration) -> Self {
             self.settings.accept.timeout = timeout;

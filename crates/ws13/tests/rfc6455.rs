@@ -120,7 +120,32 @@ async fn a_connection_that_cannot_be_opened_fails_4_1() {
     assert!(matches!(failed, Err(ConnectError::Dial { .. })), "{failed:?}");
 }
 
-/// "If /secure/ is true, the client MUST perform a TLS handshake": where it cannot, it must not go on without.
+/// "If /secure/ is true, the client MUST perform a TLS handshake over the connection after opening the connection and
+/// before sending the handshake data", and "MUST use the Server Name Indication extension".
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn a_secure_uri_begins_with_a_tls_handshake_that_names_the_server_4_1() {
+    let (listener, address) = listener().await;
+    let tls = ws13::tls::ClientTls::builder().danger_accept_any_certificate().build().unwrap();
+    let client = ws13::Client::new(&format!("wss://localhost:{}/secret", address.port())).unwrap().tls(tls);
+    let dialling = tokio::spawn(client.connect());
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut head = [0; 5];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(head[..2], [22, 3], "a record of TLS with a handshake message");
+    let mut hello = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
+    stream.read_exact(&mut hello).await.unwrap();
+    let has = |part: &[u8]| hello.windows(part.len()).any(|window| window == part);
+    assert!(hello[0] == 1 && has(b"\0\x09localhost") && has(b"\x08http/1.1"));
+    assert!(!has(b"secret"));
+    // "If this fails [...] the client MUST _Fail the WebSocket Connection_".
+    drop(stream);
+    let failed = soon(dialling).await.unwrap();
+    assert!(matches!(failed, Err(ConnectError::Tls(_))), "{failed:?}");
+}
+
+/// Where it cannot, it must not go on without.
+#[cfg(not(feature = "tls"))]
 #[tokio::test]
 async fn a_secure_uri_is_never_dialled_without_tls_4_1() {
     let (listener, address) = listener().await;

@@ -1,6 +1,7 @@
 // npm's `ws` as a client against an echo server that speaks `me-want-cookies` and takes messages of up to 1 MiB.
 //
 //   node client.mjs ws://127.0.0.1:PORT/
+//   NODE_EXTRA_CA_CERTS=PEM node client.mjs wss://127.0.0.1:PORT/
 import { once } from 'node:events'
 import assert from 'node:assert/strict'
 import WebSocket from 'ws'
@@ -117,7 +118,7 @@ await check('a foreign origin is refused with 403', async () => {
   assert.equal(statusCode, 403)
 })
 await check('our own origin is welcome', async () => {
-  const ws = await open({ origin: new URL(url.replace('ws:', 'http:')).origin })
+  const ws = await open({ origin: new URL(url.replace('ws', 'http')).origin })
   await bye(ws)
 })
 await check('version 8 is refused with 426, which names 13', async () => {

@@ -7,12 +7,19 @@
 //   /hang                   never answers the handshake
 //   /abrupt                 ends TCP without a Close frame
 //   /violate                sends a frame with RSV2 set, which nothing allows
+//
+// Over TLS where the environment names TLS_CERT and TLS_KEY, two PEM files.
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import { WebSocketServer } from 'ws'
 
 const SUBPROTOCOL = 'me-want-cookies'
 
-const http = createServer()
+const { TLS_CERT, TLS_KEY } = process.env
+const http = TLS_CERT
+  ? createSecureServer({ cert: readFileSync(TLS_CERT), key: readFileSync(TLS_KEY) })
+  : createServer()
 const server = new WebSocketServer({
   noServer: true,
   maxPayload: 1024 * 1024,
@@ -25,7 +32,7 @@ http.on('upgrade', (request, socket, head) => {
   socket.on('error', () => {})
   if (url.pathname === '/hang') return
   if (url.pathname === '/refuse') return refuse(socket, '401 Unauthorized', 'no cookie, no entry')
-  if (origin && origin !== `http://${host}`) return refuse(socket, '403 Forbidden', 'foreign origin')
+  if (origin && origin !== `${TLS_CERT ? 'https' : 'http'}://${host}`) return refuse(socket, '403 Forbidden', 'foreign origin')
   server.handleUpgrade(request, socket, head, ws => serve(ws, url, socket))
 })
 http.listen(0, '127.0.0.1', () => console.log(http.address().port))

@@ -180,7 +180,7 @@ async def _():
 
 @check("our own origin is welcome")
 async def _():
-    await echoes("hi", origin=f"http://{urlsplit(URL).netloc}")
+    await echoes("hi", origin=f"{URL.split(':')[0].replace('ws', 'http')}://{urlsplit(URL).netloc}")
 
 
 @check("500 messages in one burst come back in order")

@@ -9,9 +9,13 @@ Prints its port, then serves until it is killed.
 /hang                   never answers the handshake
 /abrupt                 ends TCP without a Close frame
 /violate                sends a frame with RSV2 set, which nothing allows
+
+Over TLS where the environment names TLS_CERT and TLS_KEY, two PEM files.
 """
 
 import asyncio
+import os
+import ssl
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import serve
@@ -29,9 +33,18 @@ async def main():
         process_request=refuse_or_hang,
         select_subprotocol=choose,
         max_size=LIMIT,
+        ssl=encryption(),
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
+
+
+def encryption():
+    if "TLS_CERT" not in os.environ:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.environ["TLS_CERT"], os.environ["TLS_KEY"])
+    return context
 
 
 async def echo(ws):

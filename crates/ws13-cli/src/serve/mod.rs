@@ -2,6 +2,7 @@
 
 mod http;
 mod room;
+pub(crate) mod tls;
 
 use crate::exit::Failure;
 use crate::values::{self, Interval};
@@ -40,6 +41,8 @@ pub(crate) struct Serve {
     /// Threads to serve with; by default as many as there are processors
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    #[command(flatten)]
+    tls: tls::Tls,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -79,12 +82,19 @@ impl Serve {
         };
         let mut server = Server::bind(&*self.listen).await.map_err(cannot_listen)?;
         let address = server.local_addr()?;
+        let tls = self.tls.settings(&self.listen)?;
+        if let Some(tls) = &tls {
+            server = server.tls(tls.clone());
+        }
         server = server.config(self.config()).origins(self.origins()).on_http(http::answer);
         for subprotocol in &self.subprotocol {
             server = server.subprotocol(subprotocol.clone());
         }
         let stop = stop_signal()?;
-        announce(self.mode, &address);
+        announce(self.mode, &address, tls.is_some());
+        if let Some(tls) = tls {
+            self.tls.look_after(tls, &address)?;
+        }
         match self.mode {
             Mode::Echo => server.serve_until(|_, socket| echo(socket), stop).await?,
             Mode::Broadcast => {
@@ -129,10 +139,11 @@ async fn echo(mut socket: WebSocket<Stream>) -> Result<(), Error> {
     Ok(())
 }
 
-fn announce(mode: Mode, address: &LocalAddr) {
+fn announce(mode: Mode, address: &LocalAddr, secure: bool) {
     let mode = if mode == Mode::Echo { "echo" } else { "broadcast" };
+    let s = if secure { "s" } else { "" };
     eprintln!(
-        "ws13 {mode} is listening on ws://{address}/ (open http://{address}/ in a browser; Ctrl-C ends it)"
+        "ws13 {mode} is listening on ws{s}://{address}/ (open http{s}://{address}/ in a browser; Ctrl-C ends it)"
     );
 }
 

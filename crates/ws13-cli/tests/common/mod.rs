@@ -45,7 +45,11 @@ impl Lines {
 
 impl Running {
     pub(crate) fn start(arguments: &[&str]) -> Running {
-        let mut child = ws13(arguments)
+        Running::of(&mut ws13(arguments))
+    }
+
+    pub(crate) fn of(command: &mut Command) -> Running {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -39,8 +39,16 @@ impl Acceptor {
     ///
     /// # Errors
     /// [`AcceptError`].
-    pub fn read<S: Transport>(&self, mut stream: S) -> Result<Opening<S>, AcceptError> {
-        let deadline = Deadline::after(self.settings.timeout);
+    pub fn read<S: Transport>(&self, stream: S) -> Result<Opening<S>, AcceptError> {
+        self.read_until(stream, Deadline::after(self.settings.timeout))
+    }
+
+    /// As `read`, when some of the time is over.
+    pub(super) fn read_until<S: Transport>(
+        &self,
+        mut stream: S,
+        deadline: Deadline,
+    ) -> Result<Opening<S>, AcceptError> {
         let mut early = Vec::new();
         let refused = match self.read_request(&mut Timed::new(&mut stream, deadline), &mut early) {
             Ok(Received::Plain(request)) => {
@@ -168,10 +176,20 @@ impl<S: Transport> Plain<S> {
 }
 
 /// Writes the last answer so that it arrives: ends our direction, and reads on for a bounded while.
-fn answer_and_end<S: Transport>(stream: &mut S, answer: &[u8], deadline: Deadline) -> io::Result<()> {
+pub(super) fn answer_and_end<S: Transport>(
+    stream: &mut S,
+    answer: &[u8],
+    deadline: Deadline,
+) -> io::Result<()> {
     let mut timed = Timed::new(stream, deadline.at_least(LINGER));
     timed.write_all(answer)?;
     timed.shutdown_write()?;
+    linger(stream);
+    Ok(())
+}
+
+/// Reads on for a bounded while, so that a reset does not eat what was written last.
+pub(super) fn linger<S: Transport>(stream: &mut S) {
     let mut timed = Timed::new(stream, Deadline::after(LINGER));
     let (mut drained, mut scratch) = (0, Vec::new());
     while drained < LINGER_BYTES {
@@ -181,5 +199,4 @@ fn answer_and_end<S: Transport>(stream: &mut S, answer: &[u8], deadline: Deadlin
         }
         scratch.clear();
     }
-    Ok(())
 }

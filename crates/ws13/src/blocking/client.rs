@@ -4,7 +4,7 @@ use super::handshake::{Deadline, Timed};
 use super::net::Stream;
 use super::transport::Transport;
 use super::websocket::WebSocket;
-use crate::client::{ClientSettings, ConnectError, Opened, client_builder};
+use crate::client::{ClientSettings, ConnectError, Opened, client_builder, or_end};
 use crate::handshake::Response;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -14,7 +14,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-/// Connects to a `ws://` URL with the default settings.
+/// Connects to a `ws://` or `wss://` URL with the default settings.
 ///
 /// # Errors
 /// See [`ConnectError`].
@@ -60,6 +60,9 @@ impl Client {
         self.settings.check()?;
         let deadline = Deadline::after(self.settings.timeout);
         let stream = self.dial(deadline)?;
+        #[cfg(feature = "tls")]
+        let stream = super::tls::secure(stream, &self.settings.url, self.settings.tls.as_ref(), deadline)
+            .map_err(|error| self.or_timeout(deadline, error))?;
         self.handshake(stream, deadline)
     }
 
@@ -106,10 +109,11 @@ impl Client {
         stream.write_all(&bytes).map_err(in_time)?;
         let mut received = Vec::new();
         loop {
-            let answer = match stream.read(&mut received).map_err(in_time)? {
-                0 => Some(upgrade.receive_eof(&received).map_err(ConnectError::Handshake)?),
-                _ => upgrade.receive(&received).map_err(ConnectError::Handshake)?,
+            let answer = match or_end(stream.read(&mut received)).map_err(in_time)? {
+                0 => upgrade.receive_eof(&received).map(Some),
+                _ => upgrade.receive(&received),
             };
+            let answer = answer.map_err(|error| self.settings.refusal(error, &received))?;
             if let Some((accepted, used)) = answer {
                 return Ok(self.settings.finish(accepted, &received[used..]));
             }

@@ -69,7 +69,7 @@ impl<S: Transport> Driver<S> {
     /// Writes everything that is queued, and gives up on a peer that takes nothing for too long.
     pub(super) fn flush(&mut self) -> Result<(), Error> {
         loop {
-            if !self.state.outbox.is_empty() {
+            if !self.state.outbox.is_empty() || self.unflushed {
                 self.pass_time();
             }
             if self.write(self.state.limit())? {
@@ -114,13 +114,15 @@ impl<S: Transport> Driver<S> {
             }
             self.unflushed = true;
         }
-        if self.unflushed {
+        // For a lost connection nobody waits.
+        if self.unflushed && !self.state.is_lost() {
             match self.writing.write(&mut self.stream, limit, 0, |stream| stream.flush().map(|()| 0)) {
-                Moved::Bytes(_) => self.unflushed = false,
+                Moved::Bytes(_) => {}
                 Moved::Nothing => return Ok(false),
                 Moved::Failed(error) => return self.break_off(error),
             }
         }
+        self.unflushed = false;
         Ok(true)
     }
 

@@ -40,6 +40,15 @@ impl<S: Transport> Handle<S> {
         }
     }
 
+    /// The stream, for what it knows of the peer. It must not be read meanwhile, in another thread.
+    #[cfg(feature = "tls")]
+    pub(super) fn with_stream<R>(&mut self, ask: impl FnOnce(&S) -> R) -> R {
+        match self {
+            Handle::Own(driver) => ask(&driver.stream),
+            Handle::Shared(shared) => shared.with_stream(ask),
+        }
+    }
+
     /// Waits until what is queued is written.
     pub(super) fn flush(&mut self) -> Result<(), Error> {
         match self {

@@ -46,6 +46,8 @@ mod server;
 mod shared;
 mod split;
 mod state;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 mod websocket;
 
@@ -56,5 +58,7 @@ pub use parts::{MessageReader, MessageWriter};
 pub use peer::Peer;
 pub use server::{Server, StopHandle};
 pub use split::{Receiver, Sender};
+#[cfg(feature = "tls")]
+pub use tls::TlsStream;
 pub use transport::{Duplex, Transport, Untimed};
 pub use websocket::{Lent, WebSocket};

@@ -1,7 +1,11 @@
 //! TCP and Unix sockets: the streams that `Client`, `Server` and `Peer` work on.
 
+#[cfg(feature = "tls")]
+use super::tls::TlsStream;
 use super::transport::{Duplex, Transport};
 use crate::server::LocalAddr;
+#[cfg(feature = "tls")]
+use crate::tls::TlsInfo;
 use socket2::SockRef;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -12,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A TCP or Unix stream. Clones are handles to the same stream, free of charge.
+/// A TCP or Unix stream, plain or encrypted. Clones are handles to the same stream, free of charge.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Stream {
@@ -21,14 +25,19 @@ pub enum Stream {
     /// Over a Unix socket.
     #[cfg(unix)]
     Unix(Arc<UnixStream>),
+    /// Encrypted, over another stream.
+    #[cfg(feature = "tls")]
+    Tls(Arc<TlsStream>),
 }
 
 macro_rules! delegate {
-    ($stream:expr, $inner:ident => $call:expr) => {
+    ($stream:expr, $inner:ident => $call:expr, $tls:ident => $encrypted:expr) => {
         match $stream {
             Stream::Tcp($inner) => $call,
             #[cfg(unix)]
             Stream::Unix($inner) => $call,
+            #[cfg(feature = "tls")]
+            Stream::Tls($tls) => $encrypted,
         }
     };
 }
@@ -48,50 +57,91 @@ impl Stream {
             Stream::Tcp(stream) => stream.peer_addr().ok(),
             #[cfg(unix)]
             Stream::Unix(_) => None,
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => stream.peer_addr(),
+        }
+    }
+
+    /// What TLS agreed on, where the stream is encrypted.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<TlsInfo> {
+        match self {
+            Stream::Tls(stream) => stream.info(),
+            _ => None,
         }
     }
 
     /// Ends both directions; who waits in a read or a write is woken.
     pub(super) fn end(&self) {
         // When it fails the stream has ended already.
-        let _ = delegate!(self, stream => stream.shutdown(Shutdown::Both));
+        let _ = delegate!(self, stream => stream.shutdown(Shutdown::Both), tls => { tls.end(); Ok(()) });
+    }
+
+    // What the traits do, for those who share the stream.
+
+    #[inline]
+    pub(super) fn read(&self, target: &mut [u8]) -> io::Result<usize> {
+        delegate!(self, stream => (&**stream).read(target), tls => tls.read(target))
+    }
+
+    #[inline]
+    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        delegate!(self, stream => (&**stream).write(bytes), tls => tls.write(bytes))
+    }
+
+    pub(super) fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        delegate!(self, stream => stream.set_read_timeout(timeout), tls => tls.set_read_timeout(timeout))
+    }
+
+    pub(super) fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        delegate!(self, stream => stream.set_write_timeout(timeout), tls => tls.set_write_timeout(timeout))
+    }
+
+    /// For the last words on a stream.
+    #[cfg(feature = "tls")]
+    pub(super) fn set_nonblocking(&self) -> io::Result<()> {
+        delegate!(self, stream => stream.set_nonblocking(true), tls => tls.set_nonblocking())
+    }
+
+    pub(super) fn shutdown_write(&self) -> io::Result<()> {
+        delegate!(self, stream => stream.shutdown(Shutdown::Write), tls => tls.shutdown_write())
     }
 }
 
 impl Read for Stream {
     #[inline]
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
-        delegate!(self, stream => (&**stream).read(target))
+        Stream::read(self, target)
     }
 }
 
 impl Write for Stream {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        delegate!(self, stream => (&**stream).write(bytes))
+        Stream::write(self, bytes)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        delegate!(self, stream => (&**stream).write_vectored(slices))
+        delegate!(self, stream => (&**stream).write_vectored(slices), tls => tls.write_vectored(slices))
     }
 
     #[inline]
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        delegate!(self, _stream => Ok(()), tls => tls.flush())
     }
 }
 
 impl Transport for Stream {
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        delegate!(self, stream => stream.set_read_timeout(timeout))
+        Stream::set_read_timeout(self, timeout)
     }
 
     fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        delegate!(self, stream => stream.set_write_timeout(timeout))
+        Stream::set_write_timeout(self, timeout)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
-        delegate!(self, stream => stream.shutdown(Shutdown::Write))
+        Stream::shutdown_write(self)
     }
 }
 

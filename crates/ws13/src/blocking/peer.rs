@@ -7,6 +7,8 @@ use super::websocket::WebSocket;
 use crate::client::ConnectError;
 use crate::limits::Config;
 use crate::server::LocalAddr;
+#[cfg(feature = "tls")]
+use crate::tls::ClientTls;
 use std::io;
 use std::net::ToSocketAddrs;
 use std::sync::{Arc, mpsc};
@@ -35,6 +37,8 @@ use std::thread;
 #[derive(Debug)]
 pub struct Peer {
     config: Arc<Config>,
+    #[cfg(feature = "tls")]
+    tls: Option<ClientTls>,
     accepted: mpsc::Receiver<WebSocket<Stream>>,
     local_addr: LocalAddr,
     stop: StopHandle,
@@ -62,7 +66,22 @@ impl Peer {
         let (sender, accepted) = mpsc::sync_channel(WAITING);
         let server = server.config(Arc::clone(&config));
         thread::Builder::new().name("ws13 peer".to_owned()).spawn(move || server.hand_over(&sender))?;
-        Ok(Peer { config, accepted, local_addr, stop })
+        Ok(Peer {
+            config,
+            #[cfg(feature = "tls")]
+            tls: None,
+            accepted,
+            local_addr,
+            stop,
+        })
+    }
+
+    /// How to encrypt where somebody is dialled by `wss:`; how this peer itself is called, its server says.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: ClientTls) -> Self {
+        self.tls = Some(tls);
+        self
     }
 
     /// Where it listens.
@@ -80,7 +99,13 @@ impl Peer {
     /// # Errors
     /// As [`Client::connect`].
     pub fn dial(&self, url: &str) -> Result<WebSocket<Stream>, ConnectError> {
-        Client::new(url)?.config(Arc::clone(&self.config)).connect()
+        let client = Client::new(url)?.config(Arc::clone(&self.config));
+        #[cfg(feature = "tls")]
+        let client = match &self.tls {
+            Some(tls) => client.tls(tls.clone()),
+            None => client,
+        };
+        client.connect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::accept::{Acceptor, Asked, Opening};
 use super::connections::{Connections, Entry};
+use super::handshake::Deadline;
 use super::net::{self, Listener, Stream};
 use super::websocket::WebSocket;
 use crate::handshake::Request;
@@ -225,7 +226,13 @@ where
 /// Does the opening handshake; `None` when there is no WebSocket, and the answer has been given.
 fn open(settings: &ServerSettings, stream: Stream) -> Option<(WebSocket<Stream>, Request)> {
     let acceptor = Acceptor { settings: settings.accept.clone() };
-    match acceptor.read(stream).ok()? {
+    let deadline = Deadline::after(acceptor.settings.timeout);
+    #[cfg(feature = "tls")]
+    let stream = match &settings.tls {
+        Some(tls) => super::tls::accept(stream, tls, deadline)?,
+        None => stream,
+    };
+    match acceptor.read_until(stream, deadline).ok()? {
         Opening::Upgrade(asked) => accept(*asked, settings),
         Opening::Plain(plain) => {
             let reply = settings.answer(plain.request());

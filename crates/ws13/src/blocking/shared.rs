@@ -117,6 +117,12 @@ impl<S> Shared<S> {
 }
 
 impl<S: Transport> Shared<S> {
+    /// The stream, of the reader's end.
+    #[cfg(feature = "tls")]
+    pub(super) fn with_stream<R>(&self, ask: impl FnOnce(&S) -> R) -> R {
+        ask(&lock(&self.reader).stream)
+    }
+
     /// Waits for the next event; gives the lock along.
     pub(super) fn next_fact(&self, mode: Mode) -> (MutexGuard<'_, Held>, FactOrEnd) {
         self.next_fact_of(&mut lock(&self.reader), mode)

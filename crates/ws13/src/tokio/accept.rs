@@ -46,10 +46,18 @@ impl Acceptor {
     /// A dropped future drops the stream.
     pub async fn read<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
+        stream: S,
+    ) -> Result<Opening<S>, AcceptError> {
+        self.read_until(stream, Instant::now() + self.settings.timeout).await
+    }
+
+    /// As `read`, when some of the time is over.
+    pub(super) async fn read_until<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
         mut stream: S,
+        deadline: Instant,
     ) -> Result<Opening<S>, AcceptError> {
         let mut early = BytesMut::new();
-        let deadline = Instant::now() + self.settings.timeout;
         let read = timeout_at(deadline, self.read_request(&mut stream, &mut early)).await;
         let refused = match read.unwrap_or_else(|_| Err(AcceptError::Refused(Reject::request_timeout()))) {
             Ok(Received::Plain(request)) => {
@@ -191,7 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Plain<S> {
 }
 
 /// Writes the last answer so that it arrives: ends our direction, and reads on for a bounded while.
-async fn answer_and_end<S: AsyncRead + AsyncWrite + Unpin>(
+pub(super) async fn answer_and_end<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     answer: &[u8],
     deadline: Instant,
@@ -201,6 +209,12 @@ async fn answer_and_end<S: AsyncRead + AsyncWrite + Unpin>(
         stream.shutdown().await
     };
     answer_in_time(deadline, written).await?;
+    linger(stream).await;
+    Ok(())
+}
+
+/// Reads on for a bounded while, so that a reset does not eat what was written last.
+pub(super) async fn linger<S: AsyncRead + Unpin>(stream: &mut S) {
     let drain = async {
         let mut scratch = [0; 2048];
         let mut left = LINGER_BYTES;
@@ -212,7 +226,6 @@ async fn answer_and_end<S: AsyncRead + AsyncWrite + Unpin>(
         }
     };
     let _ = timeout(LINGER, drain).await;
-    Ok(())
 }
 
 /// Gives an answer the rest of the handshake's time, and a moment at least.

@@ -2,14 +2,14 @@
 
 use super::net::Stream;
 use super::websocket::WebSocket;
-use crate::client::{ClientSettings, ConnectError, Opened, client_builder};
+use crate::client::{ClientSettings, ConnectError, Opened, client_builder, or_end};
 use crate::handshake::Response;
 use bytes::BytesMut;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Connects to a `ws://` URL with the default settings.
+/// Connects to a `ws://` or `wss://` URL with the default settings.
 ///
 /// # Errors
 /// See [`ConnectError`].
@@ -66,6 +66,8 @@ impl Client {
         let dialled = async {
             self.settings.check()?;
             let stream = self.dial().await?;
+            #[cfg(feature = "tls")]
+            let stream = super::tls::secure(stream, &self.settings.url, self.settings.tls.as_ref()).await?;
             self.handshake(stream).await
         };
         tokio::time::timeout(timeout, dialled).await.unwrap_or(Err(ConnectError::Timeout(timeout)))
@@ -110,11 +112,11 @@ impl Client {
         stream.flush().await?;
         let mut received = BytesMut::new();
         let (accepted, used) = loop {
-            let answer = match stream.read_buf(&mut received).await? {
-                0 => Some(upgrade.receive_eof(&received).map_err(ConnectError::Handshake)?),
-                _ => upgrade.receive(&received).map_err(ConnectError::Handshake)?,
+            let answer = match or_end(stream.read_buf(&mut received).await)? {
+                0 => upgrade.receive_eof(&received).map(Some),
+                _ => upgrade.receive(&received),
             };
-            if let Some(answer) = answer {
+            if let Some(answer) = answer.map_err(|error| self.settings.refusal(error, &received))? {
                 break answer;
             }
         };

@@ -284,12 +284,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             self.unflushed = true;
         }
-        if self.unflushed {
+        // For a lost connection nobody waits.
+        if self.unflushed && !self.is_lost() {
             if let Err(error) = ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
                 return self.stop_writing(error);
             }
-            self.unflushed = false;
         }
+        self.unflushed = false;
         Poll::Ready(Ok(()))
     }
 

@@ -9,11 +9,15 @@ mod driver;
 mod net;
 mod parts;
 mod peer;
+#[cfg(feature = "tls")]
+mod read_ahead;
 mod server;
 mod serving;
 mod shared;
 mod split;
 mod timer;
+#[cfg(feature = "tls")]
+mod tls;
 mod websocket;
 
 pub use accept::{Acceptor, Asked, Opening, Plain};
@@ -23,4 +27,6 @@ pub use parts::{MessageReader, MessageWriter};
 pub use peer::Peer;
 pub use server::Server;
 pub use split::{Receiver, Sender};
+#[cfg(feature = "tls")]
+pub use tls::TlsStream;
 pub use websocket::{Lent, ReceiveRef, Sending, WebSocket};

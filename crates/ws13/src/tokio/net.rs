@@ -1,6 +1,10 @@
 //! TCP and Unix sockets: the streams that `Client`, `Server` and `Peer` work on.
 
+#[cfg(feature = "tls")]
+use super::tls::TlsStream;
 use crate::server::LocalAddr;
+#[cfg(feature = "tls")]
+use crate::tls::TlsInfo;
 use socket2::SockRef;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -13,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
 
-/// A TCP or Unix stream.
+/// A TCP or Unix stream, plain or encrypted.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Stream {
@@ -22,7 +26,13 @@ pub enum Stream {
     /// Over a Unix socket.
     #[cfg(unix)]
     Unix(UnixStream),
+    /// Encrypted, over another stream.
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream>),
 }
+
+/// TLS costs a plain connection nothing: its stream is as large as tokio's own.
+const _: () = assert!(size_of::<Stream>() <= size_of::<TcpStream>() + size_of::<usize>());
 
 impl Stream {
     /// A TCP stream as this crate sets it up: small messages go out at once, and a dead peer is noticed some day.
@@ -39,6 +49,17 @@ impl Stream {
             Stream::Tcp(stream) => stream.peer_addr().ok(),
             #[cfg(unix)]
             Stream::Unix(_) => None,
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => stream.inner().peer_addr(),
+        }
+    }
+
+    /// What TLS agreed on, where the stream is encrypted.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<TlsInfo> {
+        match self {
+            Stream::Tls(stream) => stream.info(),
+            _ => None,
         }
     }
 }
@@ -82,6 +103,8 @@ macro_rules! delegate {
             Stream::Tcp($inner) => $call,
             #[cfg(unix)]
             Stream::Unix($inner) => $call,
+            #[cfg(feature = "tls")]
+            Stream::Tls($inner) => $call,
         }
     };
 }

@@ -7,6 +7,8 @@ use super::websocket::WebSocket;
 use crate::client::ConnectError;
 use crate::limits::Config;
 use crate::server::LocalAddr;
+#[cfg(feature = "tls")]
+use crate::tls::ClientTls;
 use std::io;
 use std::sync::Arc;
 use tokio::net::ToSocketAddrs;
@@ -35,6 +37,8 @@ use tokio::task::JoinHandle;
 pub struct Peer {
     local_addr: LocalAddr,
     config: Arc<Config>,
+    #[cfg(feature = "tls")]
+    tls: Option<ClientTls>,
     accepted: mpsc::Receiver<WebSocket<Stream>>,
     listening: JoinHandle<()>,
 }
@@ -59,7 +63,22 @@ impl Peer {
         let (config, local_addr) = (config.into(), server.local_addr()?);
         let (sender, accepted) = mpsc::channel(WAITING);
         let serve = server.config(Arc::clone(&config)).hand_over(sender);
-        Ok(Peer { local_addr, config, accepted, listening: tokio::spawn(serve) })
+        Ok(Peer {
+            local_addr,
+            config,
+            #[cfg(feature = "tls")]
+            tls: None,
+            accepted,
+            listening: tokio::spawn(serve),
+        })
+    }
+
+    /// How to encrypt where somebody is dialled by `wss:`; how this peer itself is called, its server says.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: ClientTls) -> Self {
+        self.tls = Some(tls);
+        self
     }
 
     /// Where it listens.
@@ -83,7 +102,13 @@ impl Peer {
     /// # Cancel safety
     /// A dropped future drops the connection attempt.
     pub async fn dial(&self, url: &str) -> Result<WebSocket<Stream>, ConnectError> {
-        Client::new(url)?.config(Arc::clone(&self.config)).connect().await
+        let client = Client::new(url)?.config(Arc::clone(&self.config));
+        #[cfg(feature = "tls")]
+        let client = match &self.tls {
+            Some(tls) => client.tls(tls.clone()),
+            None => client,
+        };
+        client.connect().await
     }
 }
 

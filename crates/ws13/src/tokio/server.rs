@@ -19,6 +19,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 /// A WebSocket server on a TCP or Unix socket.
 ///
@@ -222,7 +223,13 @@ where
 /// Does the opening handshake; `None` when there is no WebSocket, and the answer has been given.
 async fn open(settings: &ServerSettings, stream: Stream) -> Option<(WebSocket<Stream>, Request)> {
     let acceptor = Acceptor { settings: settings.accept.clone() };
-    match acceptor.read(stream).await.ok()? {
+    let deadline = Instant::now() + acceptor.settings.timeout;
+    #[cfg(feature = "tls")]
+    let stream = match &settings.tls {
+        Some(tls) => super::tls::accept(stream, tls, deadline).await?,
+        None => stream,
+    };
+    match acceptor.read_until(stream, deadline).await.ok()? {
         Opening::Upgrade(asked) => accept(*asked, settings).await,
         Opening::Plain(plain) => {
             let reply = settings.answer(plain.request());
