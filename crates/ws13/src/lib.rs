@@ -44,6 +44,7 @@
 //! | [`blocking`] | the same on threads |
 //! | [`tls`] | what to trust and to show for `wss://` |
 //! | [`handshake`] | requests, answers, origins, URLs: pure |
+//! | [`proxy`] | HTTP CONNECT and SOCKS5, and which URL goes through which: pure |
 //! | [`connection`] | the state machine, its [`Inbox`] and [`Outbox`]: pure |
 //! | [`frame`], [`mask`], [`utf8`], [`close`], [`extension`] | the leaves: pure |
 //! | [`deflate`] | permessage-deflate, the first extension: pure |
@@ -92,6 +93,8 @@ mod message;
 mod parts;
 #[cfg(feature = "std")]
 mod pool;
+#[cfg(feature = "std")]
+pub mod proxy;
 #[cfg(feature = "std")]
 mod server;
 #[cfg(feature = "std")]
