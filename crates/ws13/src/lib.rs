@@ -118,7 +118,7 @@ pub use self::tokio::{
 #[cfg(feature = "std")]
 pub use accept::AcceptError;
 #[cfg(feature = "std")]
-pub use client::ConnectError;
+pub use client::{Attempt, ConnectError, Phase, RedirectError, TcpOptions, TimedOut};
 pub use close::{CloseCode, CloseFrame};
 pub use connection::{
     CloseCause, Closed, Connection, Event, Inbox, MaskKeys, MessageRef, Outbox, Outgoing, Output, PartRef,

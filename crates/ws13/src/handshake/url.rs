@@ -146,6 +146,16 @@ impl Url {
         self.user.as_ref()
     }
 
+    /// The same with the credentials of another URL.
+    pub(crate) fn with_user_of(self, other: &Url) -> Self {
+        Url { user: other.user.clone(), ..self }
+    }
+
+    /// The same without credentials.
+    pub(crate) fn without_user(self) -> Self {
+        Url { user: None, ..self }
+    }
+
     /// Whether scheme, host and port are the same: else credentials and cookies must not go along.
     #[must_use]
     pub fn same_origin(&self, other: &Url) -> bool {

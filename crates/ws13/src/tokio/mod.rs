@@ -5,6 +5,7 @@ mod accept;
 mod client;
 mod combinators;
 mod cork;
+mod dial;
 mod driver;
 mod net;
 mod parts;

@@ -5,7 +5,6 @@ use super::net::Stream;
 use super::websocket::WebSocket;
 use crate::accept::only_tls;
 use crate::client::ConnectError;
-use crate::handshake::Url;
 use crate::tls::{ClientTls, ServerTls, TlsError, TlsInfo};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -48,22 +47,18 @@ impl Drop for TlsStream {
     }
 }
 
-/// Does the client's handshake over a stream that was dialled for `url`, directly or through a tunnel, where the URL
-/// wants TLS at all.
+/// Does the client's handshake over a stream that leads to `host`, directly or through a tunnel.
 pub(super) async fn secure(
     stream: Stream,
-    url: &Url,
+    host: &str,
     settings: Option<&ClientTls>,
 ) -> Result<Stream, ConnectError> {
-    if !url.secure() {
-        return Ok(stream);
-    }
     let settings = match settings.cloned().or_else(ClientTls::made) {
         Some(settings) => settings,
         // It reads a hundred files, or one large one.
         None => tokio::task::spawn_blocking(ClientTls::standard).await.map_err(io::Error::from)??,
     };
-    let name = settings.name_for(url.host())?;
+    let name = settings.name_for(host)?;
     // Box: it is large, and nobody else's future should be.
     let connected = Box::pin(TlsConnector::from(settings.config()).connect(name, stream)).await;
     let stream = connected.map_err(TlsError::of_handshake)?;
