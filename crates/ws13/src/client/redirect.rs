@@ -148,3 +148,84 @@ fn location(response: &Response) -> Option<&str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderMap, HeaderValue, StatusCode, Version};
+
+    fn answer(status: u16, location: Option<&'static str>) -> ConnectError {
+        let mut headers = HeaderMap::new();
+        headers.extend(location.map(|to| (http::header::LOCATION, HeaderValue::from_static(to))));
+        ConnectError::Handshake(ClientError::Refused(Box::new(Response {
+            status: StatusCode::from_u16(status).unwrap(),
+            reason: String::new(),
+            version: Version::HTTP_11,
+            headers,
+            body: Vec::new(),
+            truncated: false,
+        })))
+    }
+
+    fn settings(url: &str, max: u32) -> ClientSettings {
+        let mut settings = ClientSettings::new(url).unwrap();
+        settings.redirects(max);
+        settings
+    }
+
+    fn followed(url: &str, location: &'static str) -> Result<ClientSettings, ConnectError> {
+        let mut settings = settings(url, 5);
+        settings.follow(answer(302, Some(location)))?;
+        Ok(settings)
+    }
+
+    #[test]
+    fn a_redirect_never_leads_from_wss_to_ws() {
+        for to in ["ws://a/", "http://a/", "ws://b/", "http://a:443/"] {
+            let error = followed("wss://a/", to).unwrap_err();
+            assert!(matches!(error, ConnectError::Redirect(RedirectError::Insecure { .. })), "{error}");
+            assert_eq!(error.response().unwrap().status, 302);
+        }
+        assert_eq!(followed("wss://a/", "https://b/c").unwrap().url.to_string(), "wss://b/c");
+        assert_eq!(followed("wss://a/b", "c").unwrap().url.to_string(), "wss://a/c");
+        assert_eq!(followed("ws://a/", "https://a/").unwrap().url.to_string(), "wss://a/");
+    }
+
+    #[test]
+    fn credentials_of_the_url_stay_at_their_origin_and_those_of_a_location_are_not_used() {
+        let name = |url, to| followed(url, to).unwrap().url.user().map(|user| user.name().to_owned());
+        assert_eq!(name("ws://me:pw@a/", "/b"), Some("me".into()));
+        assert_eq!(name("ws://me:pw@a/", "ws://other:pw@a/"), Some("me".into()));
+        assert_eq!(name("ws://me:pw@a/", "ws://b/"), None);
+        assert_eq!(name("ws://me:pw@a/", "wss://a/"), None);
+        assert_eq!(name("ws://a/", "ws://other:pw@b/"), None);
+    }
+
+    #[test]
+    fn nothing_leads_to_a_unix_socket_or_away_from_one() {
+        for (url, to) in [
+            ("ws://a/", "ws+unix:/run/docker.sock:/"),
+            ("ws+unix:/a:/", "ws+unix:/b:/"),
+            ("ws+unix:/a:/", "ws://localhost/"),
+        ] {
+            let error = followed(url, to).unwrap_err();
+            assert!(matches!(error, ConnectError::Redirect(RedirectError::Socket { .. })), "{error}");
+        }
+        assert_eq!(followed("ws+unix:/a:/b", "c").unwrap().url.to_string(), "ws+unix:/a:/c");
+    }
+
+    #[test]
+    fn only_five_statuses_with_a_location_redirect() {
+        for status in [301, 302, 303, 307, 308] {
+            assert!(settings("ws://a/", 1).follow(answer(status, Some("/b"))).is_ok(), "{status}");
+            let refused = settings("ws://a/", 1).follow(answer(status, None)).unwrap_err();
+            assert!(matches!(refused, ConnectError::Handshake(_)), "{refused}");
+            let off = settings("ws://a/", 0).follow(answer(status, Some("/b"))).unwrap_err();
+            assert!(matches!(off, ConnectError::Handshake(_)), "{off}");
+        }
+        for status in [200, 300, 304, 305, 306, 401, 426, 503] {
+            let refused = settings("ws://a/", 1).follow(answer(status, Some("/b"))).unwrap_err();
+            assert!(matches!(refused, ConnectError::Handshake(_)), "{status}: {refused}");
+        }
+    }
+}

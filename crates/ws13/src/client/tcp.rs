@@ -79,3 +79,36 @@ impl TcpOptions {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_has_its_options() {
+        let (four, six) = (SocketAddr::from(([127, 0, 0, 1], 9)), SocketAddr::from(([0; 16], 9)));
+        let socket = TcpOptions::default().socket(four).unwrap();
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        let options = TcpOptions {
+            nodelay: false,
+            keepalive: None,
+            send_buffer: Some(48 << 10),
+            receive_buffer: Some(40 << 10),
+            local_address: Some([127, 0, 0, 2].into()),
+            ..TcpOptions::default()
+        };
+        let socket = options.socket(four).unwrap();
+        assert!(!socket.tcp_nodelay().unwrap() && !socket.keepalive().unwrap());
+        // Linux doubles them, for its own needs.
+        assert!(socket.send_buffer_size().unwrap() >= 48 << 10);
+        assert!((40 << 10..=80 << 10).contains(&socket.recv_buffer_size().unwrap()));
+        let local = socket.local_addr().unwrap().as_socket().unwrap();
+        assert_eq!(local.ip(), IpAddr::from([127, 0, 0, 2]));
+        assert!(options.socket(six).unwrap_err().to_string().contains("other family"));
+        let idle = TcpOptions { keepalive: Some(Duration::from_secs(77)), ..TcpOptions::default() };
+        let socket = idle.socket(four).unwrap();
+        assert!(socket.keepalive().unwrap());
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(77));
+    }
+}
