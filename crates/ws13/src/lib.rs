@@ -41,6 +41,7 @@
 //! | | |
 //! |---|---|
 //! | [`WebSocket`], [`Client`], [`Server`], [`Peer`] | on tokio |
+//! | [`reconnect`] | a client that stays connected, on tokio |
 //! | [`blocking`] | the same on threads |
 //! | [`tls`] | what to trust and to show for `wss://` |
 //! | [`handshake`] | requests, answers, origins, URLs: pure |
@@ -113,7 +114,7 @@ pub use self::tokio::TlsStream;
 #[cfg(feature = "tokio")]
 pub use self::tokio::{
     Acceptor, Asked, Client, Lent, MessageReader, MessageWriter, Opening, Peer, Plain, ReceiveRef, Receiver,
-    Sender, Sending, Server, Stream, WebSocket, connect,
+    Sender, Sending, Server, Stream, WebSocket, connect, reconnect,
 };
 #[cfg(feature = "std")]
 pub use accept::AcceptError;

@@ -3,6 +3,7 @@
 mod attempts;
 mod error;
 mod redirect;
+mod retry;
 mod tcp;
 
 pub use attempts::Attempt;

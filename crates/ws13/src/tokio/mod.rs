@@ -10,6 +10,7 @@ mod driver;
 mod net;
 mod parts;
 mod peer;
+pub mod reconnect;
 mod server;
 mod serving;
 mod shared;
