@@ -41,7 +41,8 @@ impl Proxies {
     /// | `ALL_PROXY` | for both, where theirs is missing or empty |
     /// | `NO_PROXY` | what needs none: see [`except`](Proxies::except) |
     ///
-    /// Each in lower case, too, which wins. Both `ws:` and `wss:` go through a tunnel (CONNECT).
+    /// Each in lower case, too, which wins. Both `ws:` and `wss:` go through a tunnel (CONNECT). This machine itself
+    /// (`localhost`, 127.0.0.0/8, `::1`) needs none: it is another one to a proxy.
     ///
     /// # Errors
     /// [`InvalidProxy::Variable`]: a proxy that cannot be used is not passed by in silence.
@@ -65,8 +66,9 @@ impl Proxies {
         Ok(Proxies {
             plain: plain.or_else(|| all.clone()).map(proxy).transpose()?,
             secure: either("HTTPS_PROXY").or(all).map(proxy).transpose()?,
-            exceptions: either("NO_PROXY").map(|(_, list)| Exceptions::new(&list)).unwrap_or_default(),
-        })
+            exceptions: Exceptions::new(THIS_MACHINE),
+        }
+        .except(&either("NO_PROXY").unwrap_or_default().1))
     }
 
     /// Hosts that are reached without a proxy, with commas or blanks between them.
@@ -88,6 +90,8 @@ impl Proxies {
         proxy.as_ref().filter(|_| !direct)
     }
 }
+
+const THIS_MACHINE: &str = "localhost, 127.0.0.0/8, ::1";
 
 fn proxy((name, value): (String, String)) -> Result<Proxy, InvalidProxy> {
     Proxy::new(&value).map_err(|error| InvalidProxy::Variable { name, error: Box::new(error) })

@@ -318,7 +318,10 @@ fn the_environment_chooses() {
         let found = (chosen(variables, ws), chosen(variables, wss));
         assert_eq!((found.0.as_deref(), found.1.as_deref()), (plain, secure), "{variables:?}");
     }
-    assert_eq!(chosen(&[("ALL_PROXY", "a")], "ws+unix:/s:/"), None);
+    for direct in ["ws+unix:/s:/", "ws://localhost:1/", "wss://a.localhost", "ws://127.9.9.9/", "ws://[::1]/"]
+    {
+        assert_eq!(chosen(&[("ALL_PROXY", "a")], direct), None, "{direct}");
+    }
     let not_unicode = |name: &str| (name == "http_proxy").then(|| OsString::from("http://\u{fffd}"));
     assert!(Proxies::from_variables(not_unicode).is_err());
 }
