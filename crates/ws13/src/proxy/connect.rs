@@ -5,7 +5,7 @@ use super::{ProxyError, authority};
 use crate::handshake::http1::ReadResponse;
 use crate::handshake::{HeadLimits, Response, User};
 use http::StatusCode;
-use http::header::PROXY_AUTHENTICATE;
+use http::header::{PROXY_AUTHENTICATE, WWW_AUTHENTICATE};
 
 /// A CONNECT that waits for its answer.
 #[derive(Debug)]
@@ -46,10 +46,13 @@ impl Connect {
     }
 
     fn refused(&self, response: Response) -> ProxyError {
-        if response.status != StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        // Some proxies (tinyproxy) answer 401 where credentials are wrong.
+        let wanting = [StatusCode::PROXY_AUTHENTICATION_REQUIRED, StatusCode::UNAUTHORIZED];
+        if !wanting.contains(&response.status) {
             return ProxyError::Refused { status: response.status, reason: response.reason };
         }
-        let wanted = response.headers.get_all(PROXY_AUTHENTICATE).iter();
+        let headers = &response.headers;
+        let wanted = headers.get_all(PROXY_AUTHENTICATE).iter().chain(headers.get_all(WWW_AUTHENTICATE));
         let wanted: Vec<_> = wanted.filter_map(|value| value.to_str().ok()).collect();
         ProxyError::Authentication {
             sent: self.authenticated,

@@ -131,7 +131,7 @@ fn refused(status: StatusCode, reason: &str, f: &mut fmt::Formatter<'_>) -> fmt:
     f.write_str(match status.as_u16() {
         403 => ": it does not allow connections to this host and port",
         405 | 501 => ": it knows no CONNECT, which a WebSocket needs",
-        502..=504 => ": it did not reach the server",
+        500 | 502..=504 => ": it failed, or did not reach the server",
         _ => " to CONNECT",
     })
 }

@@ -158,7 +158,7 @@ fn refusals_of_a_proxy_are_explained() {
     for (answer, told, temporary) in [
         ("HTTP/1.1 403 Filtered\r\nContent-Length: 9\r\n\r\n", "403 Forbidden: it does not allow", false),
         ("HTTP/1.1 405 x\r\n\r\n", "knows no CONNECT", false),
-        ("HTTP/1.1 502 x\r\n\r\n", "did not reach the server", true),
+        ("HTTP/1.1 502 x\r\n\r\n", "502 Bad Gateway: it failed, or did not reach the server", true),
         ("HTTP/1.1 101 Switching\r\n\r\n", "it answered 101", false),
         ("HTTP/1.1 599 odd\u{7}\r\n\r\n", "control character", false),
         ("HTTP/1.1 302 x\r\nLocation: /\r\n\r\n", "it answered 302", false),
@@ -180,6 +180,8 @@ fn a_407_is_explained() {
     let with = talked(authenticated, &[answer]).0.unwrap_err();
     assert!(with.to_string().contains("does not accept the user name and the password"), "{with}");
     assert!(!with.to_string().contains("hidden") && !with.is_temporary());
+    let odd = b"HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"tinyproxy\"\r\n\r\n";
+    assert!(matches!(http(odd).0, Err(ProxyError::Authentication { sent: false, wanted: Some(_) })));
 }
 
 #[test]
