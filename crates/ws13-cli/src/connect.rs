@@ -121,7 +121,8 @@ impl Connect {
         if let Some(timeout) = self.timeout {
             client = client.timeout(timeout.min(Duration::from_secs(10)));
         }
-        self.dialling.apply(self.trust.apply(client, &self.url, Some(&self.shown))?)
+        let redirects = self.dialling.follows_redirects();
+        self.dialling.apply(self.trust.apply(client, &self.url, redirects, Some(&self.shown))?)
     }
 }
 

@@ -25,6 +25,10 @@ pub(crate) struct Dialling {
 }
 
 impl Dialling {
+    pub(crate) fn follows_redirects(&self) -> bool {
+        self.location
+    }
+
     pub(crate) fn apply(&self, client: Client) -> Result<Client, Failure> {
         let client = match &self.proxy {
             Some(url) => client.proxy(Proxy::new(url).map_err(|error| Failure::Usage(error.to_string()))?),

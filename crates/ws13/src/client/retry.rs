@@ -16,6 +16,10 @@ impl ConnectError {
             | ConnectError::Timeout(_)
             | ConnectError::Handshake(ClientError::Ended) => true,
             ConnectError::Proxy { error, .. } => error.is_temporary(),
+            #[cfg(feature = "tls")]
+            ConnectError::Tls(error) | ConnectError::ProxyTls { error, .. } => {
+                matches!(error, crate::tls::TlsError::Io(_) | crate::tls::TlsError::Ended)
+            }
             ConnectError::Handshake(ClientError::Refused(response)) => is_temporary(response),
             _ => false,
         }
@@ -124,6 +128,14 @@ mod tests {
         let wanted = ProxyError::Authentication { sent: true, wanted: None };
         for lasting in [ConnectError::Url(url), ConnectError::NoTls, proxy(wanted)] {
             assert!(!lasting.is_temporary(), "{lasting}");
+        }
+        #[cfg(feature = "tls")]
+        {
+            use crate::tls::TlsError;
+            let expired = || TlsError::Expired { since: None };
+            let proxy = ConnectError::ProxyTls { proxy: String::new(), error: expired() };
+            assert!(!ConnectError::Tls(expired()).is_temporary() && !proxy.is_temporary());
+            assert!(ConnectError::Tls(TlsError::Ended).is_temporary());
         }
         let behind = ConnectError::Redirected { asked: Vec::new(), error: Box::new(refused(503, Some("1"))) };
         assert!(behind.is_temporary() && behind.retry_after() == Some(Duration::from_secs(1)));
