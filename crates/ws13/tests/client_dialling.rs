@@ -97,7 +97,8 @@ fn every_address_and_what_it_said_is_in_the_error() {
         assert_eq!(to, "example.test:80");
         let mut tried: Vec<_> = attempts.iter().map(|attempt| attempt.to.clone()).collect();
         let mut expected = addresses.map(|address| address.to_string()).to_vec();
-        (tried.sort(), expected.sort());
+        tried.sort();
+        expected.sort();
         assert_eq!(tried, expected);
         let text = error.to_string();
         assert!(expected.iter().all(|address| text.contains(address)), "{text}");

@@ -81,7 +81,7 @@ impl Dialler<'_> {
     fn tunnel(&mut self, proxy: &Proxy, tunnel: Tunnel) -> Result<Stream, ConnectError> {
         let stream = self.tcp(proxy.host(), proxy.port())?;
         #[cfg(feature = "tls")]
-        let stream = self.to_proxy(stream, proxy)?;
+        let stream = self.encrypt_to_proxy(stream, proxy)?;
         let mut stream = stream;
         self.progress.phase = Phase::Proxy;
         match open(tunnel, &mut stream, self.deadline)? {
@@ -92,7 +92,7 @@ impl Dialler<'_> {
 
     /// The same stream, or over it one that the proxy's certificate vouches for.
     #[cfg(feature = "tls")]
-    fn to_proxy(&mut self, stream: Stream, proxy: &Proxy) -> Result<Stream, ConnectError> {
+    fn encrypt_to_proxy(&mut self, stream: Stream, proxy: &Proxy) -> Result<Stream, ConnectError> {
         if !proxy.secure() {
             return Ok(stream);
         }

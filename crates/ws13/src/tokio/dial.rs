@@ -83,7 +83,7 @@ impl Dialler<'_> {
     async fn tunnel(&mut self, proxy: &Proxy, tunnel: Tunnel) -> Result<Stream, ConnectError> {
         let stream = self.tcp(proxy.host(), proxy.port()).await?;
         #[cfg(feature = "tls")]
-        let stream = self.to_proxy(stream, proxy).await?;
+        let stream = self.encrypt_to_proxy(stream, proxy).await?;
         let mut stream = stream;
         self.progress.phase = Phase::Proxy;
         match open(tunnel, &mut stream).await? {
@@ -94,7 +94,7 @@ impl Dialler<'_> {
 
     /// The same stream, or over it one that the proxy's certificate vouches for.
     #[cfg(feature = "tls")]
-    async fn to_proxy(&mut self, stream: Stream, proxy: &Proxy) -> Result<Stream, ConnectError> {
+    async fn encrypt_to_proxy(&mut self, stream: Stream, proxy: &Proxy) -> Result<Stream, ConnectError> {
         if !proxy.secure() {
             return Ok(stream);
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use ws13::ConnectError;
 
 /// Connects by each driver, with the same calls on its `Client`; gives what came of each.
+#[allow(unused_macros, reason = "as above")]
 macro_rules! by_each_driver {
     ($url:expr, |$client:ident| $build:expr) => {{
         let url = $url.to_string();
@@ -23,6 +24,7 @@ macro_rules! by_each_driver {
         [tokio.map(drop), blocking.map(drop)]
     }};
 }
+#[allow(unused_imports, reason = "as above")]
 pub(crate) use by_each_driver;
 
 pub fn runtime() -> tokio::runtime::Runtime {
