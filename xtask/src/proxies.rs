@@ -3,6 +3,7 @@
 use crate::checks::{blocking_proxy, ws13};
 use crate::dial::{Dial, run_all};
 use crate::foreign::{node_modules, node_script};
+use crate::tls::{Files, openssl, wss};
 use crate::tools::{
     self, Outcome, Served, apt_install, command, emptied, folder, found, free_port, output, write,
 };
@@ -41,6 +42,16 @@ pub(crate) fn check() -> Outcome {
     ] {
         // By name, so that it matters who resolves it.
         runs.push(echoed(format!("ws://localhost:{port}/"), proxy));
+    }
+    openssl()?;
+    let files = Files::make()?;
+    let mut secure = node_script(&node, "server.mjs");
+    let secure = Served::start(secure.env("TLS_CERT", &files.cert).env("TLS_KEY", &files.key))?;
+    for proxy in [with_user.clone(), socks_user.url("socks5h", "me:pass%2Dword@")] {
+        let (url, mut dial) = echoed(wss(&secure), proxy);
+        dial.name = format!("wss {}", dial.name);
+        dial.options.extend(["--ca".into(), files.ca.clone()]);
+        runs.push((url, dial));
     }
     let url = format!("ws://127.0.0.1:{port}/");
     runs.push(refused(&url, anonymous, "wants a user name and a password"));
