@@ -103,6 +103,12 @@ pub(crate) fn autobahn_client() -> Result<PathBuf, String> {
     Ok(tools::target().join("release/examples/autobahn_client"))
 }
 
+/// The example that dials through a proxy by the blocking driver.
+pub(crate) fn blocking_proxy() -> Result<PathBuf, String> {
+    run(&mut cargo("build --quiet -p ws13 --example blocking_proxy"))?;
+    Ok(tools::target().join("debug/examples/blocking_proxy"))
+}
+
 const PROBE_MANIFEST: &str = "\
 [package]
 name = \"no-std-probe\"

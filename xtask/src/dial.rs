@@ -10,25 +10,21 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One run of the command, and what has to come of it.
-struct Dial {
-    name: &'static str,
+#[derive(Default)]
+pub(crate) struct Dial {
+    pub(crate) name: String,
     /// The path and query after the server's address.
-    path: &'static str,
-    options: &'static [&'static str],
-    input: String,
+    pub(crate) path: &'static str,
+    pub(crate) options: Vec<String>,
+    pub(crate) input: String,
     /// Whether the input stays open, so that the end is the peer's doing, or `--count`'s.
-    held: bool,
-    code: i32,
-    printed: String,
+    pub(crate) held: bool,
+    pub(crate) code: i32,
+    pub(crate) printed: String,
     /// What standard error has to tell.
-    told: &'static [&'static str],
-}
-
-impl Default for Dial {
-    fn default() -> Self {
-        let (input, printed) = (String::new(), String::new());
-        Self { name: "", path: "", options: &[], input, held: false, code: 0, printed, told: &[] }
-    }
+    pub(crate) told: Vec<&'static str>,
+    /// What it must not tell.
+    pub(crate) untold: Vec<&'static str>,
 }
 
 /// Runs every check against the server at `url`, which has the paths of tests/foreign/node/server.mjs.
@@ -40,9 +36,14 @@ pub(crate) fn dial(ws13: &Path, url: &str) -> Outcome {
 pub(crate) fn dial_with(ws13: &Path, url: &str, options: &[&str]) -> Outcome {
     let mut runs: Vec<_> =
         checks().into_iter().map(|check| (format!("{url}{}", check.path), check)).collect();
-    runs.push((nobody()?, Dial { name: "nobody listens", code: 3, ..Dial::default() }));
+    runs.push((nobody()?, Dial { name: "nobody listens".into(), code: 3, ..Dial::default() }));
+    run_all(ws13, &runs, options)
+}
+
+/// Runs each against its URL, with options that every run has.
+pub(crate) fn run_all(ws13: &Path, runs: &[(String, Dial)], options: &[&str]) -> Outcome {
     let mut failed = 0;
-    for (url, check) in &runs {
+    for (url, check) in runs {
         match check.run(ws13, url, options) {
             Ok(()) => println!("ok - connect: {}", check.name),
             Err(why) => {
@@ -68,89 +69,93 @@ fn checks() -> Vec<Dial> {
     vec![
         // Counted, since a server may answer our Close before it echoes what came ahead of it: websockets does.
         Dial {
-            name: "lines come back as lines",
-            options: &["--count", "3"],
+            name: "lines come back as lines".into(),
+            options: words(&["--count", "3"]),
             input: lines.clone(),
             printed: lines,
             ..none()
         },
         Dial {
-            name: "500 lines in one burst",
-            options: &["--count", "500"],
+            name: "500 lines in one burst".into(),
+            options: words(&["--count", "500"]),
             input: burst.clone(),
             printed: burst,
             ..none()
         },
         Dial {
-            name: "a line of 1 MiB",
-            options: &["--count", "1"],
+            name: "a line of 1 MiB".into(),
+            options: words(&["--count", "1"]),
             input: long.clone(),
             printed: long,
             ..none()
         },
-        Dial { name: "the end of the input is the end", ..none() },
+        Dial { name: "the end of the input is the end".into(), ..none() },
         Dial {
-            name: "--count ends it while the input is open",
-            options: &["--count", "2"],
+            name: "--count ends it while the input is open".into(),
+            options: words(&["--count", "2"]),
             input: "one\ntwo\n".into(),
             held: true,
             printed: "one\ntwo\n".into(),
             ..none()
         },
         Dial {
-            name: "the subprotocol is agreed",
+            name: "the subprotocol is agreed".into(),
             path: "subprotocol",
-            options: &["--subprotocol", "me-want-cookies", "--count", "1"],
+            options: words(&["--subprotocol", "me-want-cookies", "--count", "1"]),
             held: true,
             printed: "me-want-cookies\n".into(),
             ..none()
         },
         Dial {
-            name: "the server closes with 1000",
+            name: "the server closes with 1000".into(),
             path: "close?code=1000&reason=bye",
             held: true,
             ..none()
         },
         Dial {
-            name: "the server closes with a code of its own",
+            name: "the server closes with a code of its own".into(),
             path: "close?code=4001&reason=no+more+cookies",
             held: true,
             code: 6,
-            told: &["4001", "no more cookies"],
+            told: vec!["4001", "no more cookies"],
             ..none()
         },
         Dial {
-            name: "a refusal shows its status and body",
+            name: "a refusal shows its status and body".into(),
             path: "refuse",
             code: 4,
-            told: &["401", "no cookie, no entry"],
+            told: vec!["401", "no cookie, no entry"],
             ..none()
         },
         Dial {
-            name: "a header of the user's own, here a foreign origin",
-            options: &["-H", "Origin: http://evil.example"],
+            name: "a header of the user's own, here a foreign origin".into(),
+            options: words(&["-H", "Origin: http://evil.example"]),
             code: 4,
-            told: &["403"],
+            told: vec!["403"],
             ..none()
         },
-        Dial { name: "TCP ends without a Close", path: "abrupt", held: true, code: 6, ..none() },
-        Dial { name: "a frame that nothing allows", path: "violate", held: true, code: 5, ..none() },
+        Dial { name: "TCP ends without a Close".into(), path: "abrupt", held: true, code: 6, ..none() },
+        Dial { name: "a frame that nothing allows".into(), path: "violate", held: true, code: 5, ..none() },
         Dial {
-            name: "a handshake that is never answered",
+            name: "a handshake that is never answered".into(),
             path: "hang",
-            options: &["--timeout", "1"],
+            options: words(&["--timeout", "1"]),
             held: true,
             code: 7,
             ..none()
         },
-        Dial { name: "an option that is none", options: &["--cookies"], code: 2, ..none() },
+        Dial { name: "an option that is none".into(), options: words(&["--cookies"]), code: 2, ..none() },
     ]
+}
+
+fn words(options: &[&str]) -> Vec<String> {
+    options.iter().map(|&word| word.to_owned()).collect()
 }
 
 impl Dial {
     fn run(&self, ws13: &Path, url: &str, options: &[&str]) -> Outcome {
         let mut connect = command(ws13);
-        connect.args(["connect", url]).args(options).args(self.options);
+        connect.args(["connect", url]).args(options).args(&self.options);
         connect.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = connect.spawn().map_err(|e| format!("cannot run it: {e}"))?;
         let mut input = child.stdin.take().expect("piped");
@@ -176,8 +181,11 @@ impl Dial {
         if printed != self.printed {
             return Err(format!("it printed {:?} in place of {:?}", short(printed), short(&self.printed)));
         }
-        match self.told.iter().find(|word| !told.contains(**word)) {
-            Some(word) => Err(format!("{word:?} is not in {told:?}")),
+        if let Some(word) = self.told.iter().find(|word| !told.contains(**word)) {
+            return Err(format!("{word:?} is not in {told:?}"));
+        }
+        match self.untold.iter().find(|word| told.contains(**word)) {
+            Some(word) => Err(format!("{word:?} is in {told:?}")),
             None => Ok(()),
         }
     }

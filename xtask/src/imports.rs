@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const LEAVES: &[&str] =
     &["frame", "mask", "utf8", "close", "text", "message", "limits", "error", "time", "trusted"];
 /// The state machines on top of them.
-const MACHINES: &[&str] = &["connection", "handshake"];
+const MACHINES: &[&str] = &["connection", "handshake", "proxy"];
 /// What moves bytes.
 const DRIVERS: &[&str] = &["tokio", "blocking", "client", "server", "tls"];
 

@@ -9,6 +9,7 @@ mod instructions;
 mod judge;
 mod licences;
 mod msrv;
+mod proxies;
 mod steps;
 mod tls;
 mod tools;

@@ -22,14 +22,14 @@ pub(crate) fn openssl() -> Outcome {
 }
 
 /// A CA's certificate, and a server's with its key, in PEM.
-struct Files {
-    ca: String,
-    cert: String,
-    key: String,
+pub(crate) struct Files {
+    pub(crate) ca: String,
+    pub(crate) cert: String,
+    pub(crate) key: String,
 }
 
 impl Files {
-    fn make() -> Result<Files, String> {
+    pub(crate) fn make() -> Result<Files, String> {
         let dir = folder("tls")?;
         once(&dir, SERVER, || make(&dir))?;
         let path = |name| dir.join(name).to_string_lossy().into_owned();
@@ -56,7 +56,7 @@ fn make(dir: &Path) -> Outcome {
     )
 }
 
-fn wss(served: &Served) -> String {
+pub(crate) fn wss(served: &Served) -> String {
     format!("wss://{}/", served.address())
 }
 

@@ -1,6 +1,8 @@
 //! `ws13 connect`: lines from standard input go out, messages come to standard output.
 
+use crate::dialling::Dialling;
 use crate::exit::Failure;
+use crate::staying::Stay;
 use crate::tls::{Shown, Trust};
 use crate::{lines, values};
 use clap::Args;
@@ -47,13 +49,18 @@ pub(crate) struct Connect {
     trust: Trust,
     #[command(flatten)]
     shown: Shown,
+    #[command(flatten)]
+    dialling: Dialling,
+    /// Connect again when the connection is lost, and send what was typed meanwhile then
+    #[arg(long)]
+    reconnect: bool,
 }
 
 /// How long nothing must come, after the end of the input, to count as the end of the answers.
-const QUIET: Duration = Duration::from_millis(300);
+pub(crate) const QUIET: Duration = Duration::from_millis(300);
 
 /// How long the closing handshake may take when the user is done with it.
-const GOODBYE: Duration = Duration::from_secs(2);
+pub(crate) const GOODBYE: Duration = Duration::from_secs(2);
 
 impl Connect {
     pub(crate) fn run(self) -> Result<(), Failure> {
@@ -67,6 +74,10 @@ impl Connect {
     async fn connect(self) -> Result<(), Failure> {
         // A time that no clock can count to is none.
         let deadline = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        if self.reconnect {
+            let stay = Stay { binary: self.binary, count: self.count, deadline };
+            return stay.run(self.client()?).await;
+        }
         let socket = self.client()?.connect().await?;
         let interactive = io::stdin().is_terminal() && io::stderr().is_terminal();
         if interactive {
@@ -110,7 +121,8 @@ impl Connect {
         if let Some(timeout) = self.timeout {
             client = client.timeout(timeout.min(Duration::from_secs(10)));
         }
-        self.trust.apply(client, &self.url, Some(&self.shown))
+        let redirects = self.dialling.follows_redirects();
+        self.dialling.apply(self.trust.apply(client, &self.url, redirects, Some(&self.shown))?)
     }
 }
 
@@ -221,7 +233,7 @@ async fn send_lines(
 }
 
 /// A reader that went away, such as `head`, ends the command without a complaint.
-fn print(message: &Message) -> Result<(), Failure> {
+pub(crate) fn print(message: &Message) -> Result<(), Failure> {
     match lines::print(message) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         printed => Ok(printed?),

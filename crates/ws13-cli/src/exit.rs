@@ -18,6 +18,8 @@ pub(crate) enum Failure {
     Connect(String),
     /// 4: the server answered, and refused.
     Refused(Box<Response>),
+    /// 4: the server redirected to where it is not followed.
+    Redirect(String),
     /// 5: the peer broke the protocol, in the handshake or later.
     Protocol(String),
     /// 6: the connection ended without a close, with a code that means trouble, or too early.
@@ -32,7 +34,7 @@ impl Failure {
             Failure::Local(_) => 1,
             Failure::Usage(_) => 2,
             Failure::Connect(_) => 3,
-            Failure::Refused(_) => 4,
+            Failure::Refused(_) | Failure::Redirect(_) => 4,
             Failure::Protocol(_) => 5,
             Failure::Closed(_) => 6,
             Failure::Timeout(_) => 7,
@@ -52,19 +54,24 @@ impl Failure {
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         use ws13::handshake::ClientError;
-        match error {
-            ConnectError::Handshake(ClientError::Refused(response)) => Failure::Refused(response),
-            ConnectError::Handshake(ClientError::Ended) | ConnectError::Io(_) | ConnectError::Dial { .. } => {
-                Failure::Connect(error.to_string())
-            }
-            ConnectError::Tls(TlsError::Setting(error)) => error.into(),
+        let text = error.to_string();
+        match error.cause() {
+            ConnectError::Handshake(ClientError::Refused(response)) => Failure::Refused(response.clone()),
+            ConnectError::Redirect(_) => Failure::Redirect(text),
+            ConnectError::Handshake(ClientError::Ended)
+            | ConnectError::Io(_)
+            | ConnectError::Resolve { .. }
+            | ConnectError::Dial { .. }
+            | ConnectError::Proxy { .. }
+            | ConnectError::ProxyTls { .. } => Failure::Connect(text),
+            ConnectError::Tls(TlsError::Setting(error)) => error.clone().into(),
             ConnectError::Tls(TlsError::UnknownIssuer) => {
-                Failure::Connect(format!("{error} (--ca FILE, --fingerprint SHA256)"))
+                Failure::Connect(format!("{text} (--ca FILE, --fingerprint SHA256)"))
             }
-            ConnectError::Tls(_) => Failure::Connect(error.to_string()),
-            ConnectError::Handshake(error) => Failure::Protocol(error.to_string()),
-            ConnectError::Timeout(_) => Failure::Timeout(error.to_string()),
-            error => Failure::Usage(error.to_string()),
+            ConnectError::Tls(_) => Failure::Connect(text),
+            ConnectError::Handshake(_) => Failure::Protocol(text),
+            ConnectError::Timeout(_) => Failure::Timeout(text),
+            _ => Failure::Usage(text),
         }
     }
 }
@@ -96,6 +103,7 @@ impl fmt::Display for Failure {
             Failure::Local(text)
             | Failure::Usage(text)
             | Failure::Connect(text)
+            | Failure::Redirect(text)
             | Failure::Protocol(text)
             | Failure::Closed(text)
             | Failure::Timeout(text) => f.write_str(text),

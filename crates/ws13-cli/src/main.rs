@@ -1,10 +1,12 @@
 //! The `ws13` command: talks WebSocket from a terminal.
 
 mod connect;
+mod dialling;
 mod exit;
 mod lines;
 mod peer;
 mod serve;
+mod staying;
 mod tls;
 mod values;
 

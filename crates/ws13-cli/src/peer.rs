@@ -84,7 +84,7 @@ impl Peer {
     }
 
     fn client(&self, url: &str) -> Result<Client, Failure> {
-        self.trust.apply(Client::new(url)?.subprotocol(SUBPROTOCOL), url, None)
+        self.trust.apply(Client::new(url)?.subprotocol(SUBPROTOCOL).proxy_from_env(), url, false, None)
     }
 }
 

@@ -36,9 +36,16 @@ pub(crate) struct Shown {
 }
 
 impl Trust {
-    /// Sets a client up, where its URL is a secure one. The environment's SSLKEYLOGFILE is obeyed.
-    pub(crate) fn apply(&self, client: Client, url: &str, shown: Option<&Shown>) -> Result<Client, Failure> {
-        if !Url::new(url).map_err(ConnectError::Url)?.secure() {
+    /// Sets a client up, where its URL is a secure one, or `redirects` may lead to one. The environment's SSLKEYLOGFILE
+    /// is obeyed.
+    pub(crate) fn apply(
+        &self,
+        client: Client,
+        url: &str,
+        redirects: bool,
+        shown: Option<&Shown>,
+    ) -> Result<Client, Failure> {
+        if !redirects && !Url::new(url).map_err(ConnectError::Url)?.secure() {
             return Ok(client);
         }
         if self.insecure {

@@ -41,9 +41,11 @@
 //! | | |
 //! |---|---|
 //! | [`WebSocket`], [`Client`], [`Server`], [`Peer`] | on tokio |
+//! | [`reconnect`] | a client that stays connected, on tokio |
 //! | [`blocking`] | the same on threads |
 //! | [`tls`] | what to trust and to show for `wss://` |
 //! | [`handshake`] | requests, answers, origins, URLs: pure |
+//! | [`proxy`] | HTTP CONNECT and SOCKS5, and which URL goes through which: pure |
 //! | [`connection`] | the state machine, its [`Inbox`] and [`Outbox`]: pure |
 //! | [`frame`], [`mask`], [`utf8`], [`close`], [`extension`] | the leaves: pure |
 //! | [`deflate`] | permessage-deflate, the first extension: pure |
@@ -93,6 +95,8 @@ mod parts;
 #[cfg(feature = "std")]
 mod pool;
 #[cfg(feature = "std")]
+pub mod proxy;
+#[cfg(feature = "std")]
 mod server;
 #[cfg(feature = "std")]
 mod state;
@@ -110,12 +114,12 @@ pub use self::tokio::TlsStream;
 #[cfg(feature = "tokio")]
 pub use self::tokio::{
     Acceptor, Asked, Client, Lent, MessageReader, MessageWriter, Opening, Peer, Plain, ReceiveRef, Receiver,
-    Sender, Sending, Server, Stream, WebSocket, connect,
+    Sender, Sending, Server, Stream, WebSocket, connect, reconnect,
 };
 #[cfg(feature = "std")]
 pub use accept::AcceptError;
 #[cfg(feature = "std")]
-pub use client::ConnectError;
+pub use client::{Attempt, ConnectError, Phase, RedirectError, TcpOptions, TimedOut};
 pub use close::{CloseCode, CloseFrame};
 pub use connection::{
     CloseCause, Closed, Connection, Event, Inbox, MaskKeys, MessageRef, Outbox, Outgoing, Output, PartRef,

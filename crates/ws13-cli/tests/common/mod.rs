@@ -109,6 +109,10 @@ impl Drop for Running {
 
 pub(crate) fn ws13(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ws13"));
+    // The proxies of who runs the tests are no part of them.
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+        command.env_remove(name).env_remove(name.to_lowercase());
+    }
     command.args(arguments);
     command
 }

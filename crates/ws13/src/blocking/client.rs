@@ -1,18 +1,14 @@
 //! Dialling: from a URL to a `WebSocket`.
 
+use super::dial::{Dialler, Resolver};
 use super::handshake::{Deadline, Timed};
 use super::net::Stream;
 use super::transport::Transport;
 use super::websocket::WebSocket;
-use crate::client::{ClientSettings, ConnectError, Opened, client_builder, or_end};
+use crate::client::{ClientSettings, ConnectError, Opened, Phase, Progress, client_builder, or_end};
 use crate::handshake::Response;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
-#[cfg(unix)]
-use std::path::Path;
-use std::sync::{Arc, mpsc};
-use std::thread;
-use std::time::Duration;
+use std::net::SocketAddr;
 
 /// Connects to a `ws://` or `wss://` URL with the default settings.
 ///
@@ -39,10 +35,22 @@ pub fn connect(url: &str) -> Result<WebSocket<Stream>, ConnectError> {
 #[derive(Clone, Debug)]
 pub struct Client {
     settings: ClientSettings,
+    resolver: Option<Resolver>,
 }
 
 impl Client {
     client_builder!();
+
+    /// Finds addresses in another way than the system's: by host and port, in the order in which they are preferred.
+    /// Hosts that are addresses are not asked for. It is called in a thread of its own, which is left behind when it
+    /// takes longer than the timeout.
+    #[must_use]
+    pub fn resolver(
+        self,
+        resolve: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        Client { resolver: Some(Resolver::new(resolve)), ..self }
+    }
 
     /// Dials, and does the opening handshake.
     ///
@@ -56,14 +64,18 @@ impl Client {
     ///
     /// # Errors
     /// As [`connect`](Client::connect).
-    pub fn connect_with_response(self) -> Result<(WebSocket<Stream>, Response), ConnectError> {
+    pub fn connect_with_response(mut self) -> Result<(WebSocket<Stream>, Response), ConnectError> {
         self.settings.check()?;
-        let deadline = Deadline::after(self.settings.timeout);
-        let stream = self.dial(deadline)?;
-        #[cfg(feature = "tls")]
-        let stream = super::tls::secure(stream, &self.settings.url, self.settings.tls.as_ref(), deadline)
-            .map_err(|error| self.or_timeout(deadline, error))?;
-        self.handshake(stream, deadline)
+        let (deadline, mut progress) = (Deadline::after(self.settings.timeout), Progress::default());
+        loop {
+            match self.dial_and_upgrade(deadline, &mut progress) {
+                Err(error) => {
+                    let error = or_timeout(&self.settings, deadline, &mut progress, error);
+                    self.settings.follow(error)?;
+                }
+                made => return made,
+            }
+        }
     }
 
     /// Does the opening handshake on a stream of one's own: an encrypted one, a tunnel, a test's.
@@ -72,121 +84,63 @@ impl Client {
     /// As [`connect`](Client::connect).
     pub fn connect_on<S: Transport>(self, stream: S) -> Result<(WebSocket<S>, Response), ConnectError> {
         let deadline = Deadline::after(self.settings.timeout);
-        self.handshake(stream, deadline)
+        let made = handshake(&self.settings, stream, deadline);
+        made.map_err(|error| or_timeout(&self.settings, deadline, &mut Progress::default(), error))
     }
 
-    fn dial(&self, deadline: Deadline) -> Result<Stream, ConnectError> {
-        #[cfg(unix)]
-        if let Some(path) = &self.settings.unix {
-            return dial_unix(path, deadline).map_err(|error| {
-                let to = path.display().to_string();
-                self.or_timeout(deadline, ConnectError::Dial { to, error: Arc::new(error) })
-            });
-        }
-        let (host, port) = self.settings.tcp_target()?;
-        let dialled = resolve(host, port, deadline).and_then(|addresses| dial_tcp(&addresses, deadline));
-        dialled.map(Stream::tcp).map_err(|error| self.or_timeout(deadline, self.settings.dial_error(error)))
-    }
-
-    fn handshake<S: Transport>(
-        self,
-        mut stream: S,
+    fn dial_and_upgrade(
+        &self,
         deadline: Deadline,
-    ) -> Result<(WebSocket<S>, Response), ConnectError> {
-        let timed = Timed::new(&mut stream, deadline);
-        let Opened { connection, inbox, subprotocol, response } = self.upgrade(timed, deadline)?;
-        let socket = WebSocket::from_parts(stream, connection, inbox).with_subprotocol(subprotocol);
-        Ok((socket, response))
-    }
-
-    fn upgrade<S: Transport>(
-        self,
-        mut stream: Timed<'_, S>,
-        deadline: Deadline,
-    ) -> Result<Opened, ConnectError> {
-        let in_time = |error: io::Error| self.or_timeout(deadline, error.into());
-        let (mut upgrade, bytes) = self.settings.start()?;
-        stream.write_all(&bytes).map_err(in_time)?;
-        let mut received = Vec::new();
-        loop {
-            let answer = match or_end(stream.read(&mut received)).map_err(in_time)? {
-                0 => upgrade.receive_eof(&received).map(Some),
-                _ => upgrade.receive(&received),
-            };
-            let answer = answer.map_err(|error| self.settings.refusal(error, &received))?;
-            if let Some((accepted, used)) = answer {
-                return Ok(self.settings.finish(accepted, &received[used..]));
-            }
-        }
-    }
-
-    /// What went wrong, if it was not that the time is over.
-    fn or_timeout(&self, deadline: Deadline, error: ConnectError) -> ConnectError {
-        if deadline.is_over() { ConnectError::Timeout(self.settings.timeout) } else { error }
+        progress: &mut Progress,
+    ) -> Result<(WebSocket<Stream>, Response), ConnectError> {
+        let (settings, resolver) = (&self.settings, self.resolver.as_ref());
+        let stream = Dialler { settings, resolver, progress: &mut *progress, deadline }.dial()?;
+        progress.phase = Phase::Handshake;
+        handshake(settings, stream, deadline)
     }
 }
 
-/// The addresses of a host. Only the system can resolve a name, and it knows no deadline: a thread waits for it, and is
-/// left behind when it takes too long.
-fn resolve(host: &str, port: u16, deadline: Deadline) -> io::Result<Vec<SocketAddr>> {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(vec![(ip, port).into()]);
-    }
-    let (answer, answered) = mpsc::channel();
-    let host = host.to_owned();
-    thread::Builder::new().name("resolve".to_owned()).spawn(move || {
-        // Nobody waits for it any more where it came too late.
-        let _ = answer.send((host.as_str(), port).to_socket_addrs().map(Iterator::collect));
-    })?;
-    let resolved = match deadline.left()? {
-        Some(left) => answered.recv_timeout(left).ok(),
-        None => answered.recv().ok(),
-    };
-    resolved.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
+fn handshake<S: Transport>(
+    settings: &ClientSettings,
+    mut stream: S,
+    deadline: Deadline,
+) -> Result<(WebSocket<S>, Response), ConnectError> {
+    let timed = Timed::new(&mut stream, deadline);
+    let Opened { connection, inbox, subprotocol, response } = upgrade(settings, timed)?;
+    let socket = WebSocket::from_parts(stream, connection, inbox).with_subprotocol(subprotocol);
+    Ok((socket, response))
 }
 
-/// Tries one address after the other; each has its share of the time.
-fn dial_tcp(addresses: &[SocketAddr], deadline: Deadline) -> io::Result<TcpStream> {
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for (index, address) in addresses.iter().enumerate() {
-        let dialled = match deadline.left()? {
-            Some(left) => {
-                let share = left / u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
-                TcpStream::connect_timeout(address, share.max(SHORTEST_DIAL))
-            }
-            None => TcpStream::connect(address),
-        };
-        match dialled {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
-}
-
-/// No dialling is given less than this, so that a timeout is never zero.
-const SHORTEST_DIAL: Duration = Duration::from_millis(1);
-
-/// A Unix socket refuses for the moment when its queue is full: it is tried again until the deadline.
-#[cfg(unix)]
-fn dial_unix(path: &Path, deadline: Deadline) -> io::Result<Stream> {
-    use socket2::{Domain, SockAddr, Socket, Type};
-
-    let address = SockAddr::unix(path)?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
+fn upgrade<S: Transport>(
+    settings: &ClientSettings,
+    mut stream: Timed<'_, S>,
+) -> Result<Opened, ConnectError> {
+    let (mut upgrade, bytes) = settings.start()?;
+    stream.write_all(&bytes)?;
+    let mut received = Vec::new();
     loop {
-        match socket.connect(&address) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let left = deadline.left()?.unwrap_or(RETRY_DIAL);
-                thread::sleep(left.min(RETRY_DIAL));
-            }
-            connected => break connected?,
+        let answer = match or_end(stream.read(&mut received))? {
+            0 => upgrade.receive_eof(&received).map(Some),
+            _ => upgrade.receive(&received),
+        };
+        let answer = answer.map_err(|error| settings.refusal(error, &received))?;
+        if let Some((accepted, used)) = answer {
+            return Ok(settings.finish(accepted, &received[used..]));
         }
     }
-    socket.set_nonblocking(false)?;
-    Ok(Stream::Unix(Arc::new(std::os::fd::OwnedFd::from(socket).into())))
 }
 
-#[cfg(unix)]
-const RETRY_DIAL: Duration = Duration::from_millis(5);
+/// What went wrong, if it was not that the time is over.
+fn or_timeout(
+    settings: &ClientSettings,
+    deadline: Deadline,
+    progress: &mut Progress,
+    error: ConnectError,
+) -> ConnectError {
+    match error {
+        // What was answered in the last moment counts.
+        error @ (ConnectError::Handshake(_) | ConnectError::Proxy { .. }) => error,
+        _ if deadline.is_over() => progress.timed_out(settings.timeout),
+        error => error,
+    }
+}

@@ -57,7 +57,14 @@ impl<'a, S: Transport> Timed<'a, S> {
 
     /// Reads some bytes to the end of `target`; 0 at the end of the stream.
     pub(super) fn read(&mut self, target: &mut Vec<u8>) -> io::Result<usize> {
+        self.read_up_to(usize::MAX, target)
+    }
+
+    /// The same, and no more than so many.
+    pub(super) fn read_up_to(&mut self, most: usize, target: &mut Vec<u8>) -> io::Result<usize> {
         scratch::with(|scratch| {
+            let most = most.min(scratch.len());
+            let scratch = &mut scratch[..most];
             loop {
                 match self.reading.read(self.stream, self.deadline.left()?, scratch) {
                     Moved::Bytes(len) => {

@@ -34,6 +34,7 @@
 mod accept;
 mod client;
 mod connections;
+mod dial;
 mod driver;
 mod handle;
 mod handshake;

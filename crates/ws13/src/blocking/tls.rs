@@ -8,7 +8,6 @@ use super::scratch;
 use super::websocket::WebSocket;
 use crate::accept::only_tls;
 use crate::client::ConnectError;
-use crate::handshake::Url;
 use crate::tls::{ClientTls, ServerTls, TlsError, TlsInfo};
 use rustls::{ClientConnection, Connection, ServerConnection};
 use std::io::{self, IoSlice, Read, Write};
@@ -51,19 +50,15 @@ struct Outgoing {
 /// The most that is kept for an idle direction.
 const KEPT: usize = 4 << 10;
 
-/// Does the client's handshake over a stream that was dialled for `url`, directly or through a tunnel, where the URL
-/// wants TLS at all.
+/// Does the client's handshake over a stream that leads to `host`, directly or through a tunnel.
 pub(super) fn secure(
     stream: Stream,
-    url: &Url,
+    host: &str,
     settings: Option<&ClientTls>,
     deadline: Deadline,
 ) -> Result<Stream, ConnectError> {
-    if !url.secure() {
-        return Ok(stream);
-    }
     let settings = settings.cloned().map_or_else(ClientTls::standard, Ok)?;
-    let name = settings.name_for(url.host())?;
+    let name = settings.name_for(host)?;
     let session = ClientConnection::new(settings.config(), name).map_err(|error| TlsError::from(&error))?;
     match TlsStream::handshake(stream, session.into(), deadline) {
         Ok(stream) => Ok(Stream::Tls(stream.into())),
@@ -383,11 +378,10 @@ mod tests {
             while receiver.receive().unwrap().is_some() {}
             sending.join().unwrap();
         });
-        let url = "wss://localhost/".parse().unwrap();
         let mut stream = Stream::tcp(TcpStream::connect(address).unwrap());
         for print in [outer_print, inner_print] {
             let trusting = ClientTls::builder().fingerprint(print).build().unwrap();
-            stream = secure(stream, &url, Some(&trusting), deadline).unwrap();
+            stream = secure(stream, "localhost", Some(&trusting), deadline).unwrap();
         }
         assert_eq!(stream.peer_addr(), Some(address));
         let (socket, _) = Client::new("wss://localhost/").unwrap().connect_on(stream).unwrap();

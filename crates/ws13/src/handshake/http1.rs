@@ -62,7 +62,7 @@ impl ReadResponse {
     }
 
     /// Goes on to the head that follows: after an interim response (100, 103).
-    pub(super) fn next_head(&mut self) {
+    pub(crate) fn next_head(&mut self) {
         self.scanner.restart();
     }
 }

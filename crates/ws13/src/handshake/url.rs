@@ -1,8 +1,14 @@
-//! `ws:` and `wss:` URLs (RFC 6455, section 3).
+//! `ws:` and `wss:` URLs (RFC 6455, section 3), and `ws+unix:` ones for Unix sockets.
+
+mod join;
+mod user;
+
+pub use user::User;
 
 use super::authority::{Authority, InvalidAuthority};
 use std::fmt;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::str::FromStr;
 
 /// A WebSocket URL, checked and in normal form. `http:` and `https:` count as `ws:` and `wss:`.
@@ -16,19 +22,25 @@ use std::str::FromStr;
 /// assert_eq!(url.to_string(), "wss://example.com/caf%C3%A9?a=b"); // no secrets
 /// # Ok::<(), ws13::handshake::InvalidUrl>(())
 /// ```
+///
+/// A Unix socket is written as npm's `ws` has it: its absolute path, percent-encoded where it has a colon or a blank,
+/// and behind a colon the path of the request, `/` if there is none. The Host is `localhost`.
+///
+/// ```
+/// use std::path::Path;
+/// use ws13::handshake::Url;
+/// let url = Url::new("ws+unix:/run/app.sock:/chat?room=1")?;
+/// assert_eq!((url.socket(), url.path_and_query()), (Some(Path::new("/run/app.sock")), "/chat?room=1"));
+/// # Ok::<(), ws13::handshake::InvalidUrl>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Url {
     secure: bool,
     authority: Authority,
     path_and_query: String,
     user: Option<User>,
-}
-
-/// The user name and the password of a URL, percent-decoded.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct User {
-    name: String,
-    password: Option<String>,
+    /// The path of a Unix socket, absolute.
+    socket: Option<String>,
 }
 
 impl Url {
@@ -43,13 +55,16 @@ impl Url {
         if let Some(wrong) = text.chars().find(|c| c.is_control() || c.is_whitespace()) {
             return Err(InvalidUrl::Character(wrong));
         }
-        let (scheme, rest) = text.split_once("://").ok_or(InvalidUrl::NoScheme)?;
-        let secure = parse_scheme(scheme)?;
         // RFC 6455, 3: "Fragment identifiers are meaningless in the context of WebSocket URIs and MUST NOT be
         // used".
-        if rest.contains('#') {
+        if text.contains('#') {
             return Err(InvalidUrl::Fragment);
         }
+        if let Some(rest) = strip_scheme(text, "ws+unix:") {
+            return Url::of_socket(rest);
+        }
+        let (scheme, rest) = text.split_once("://").ok_or(InvalidUrl::NoScheme)?;
+        let secure = parse_scheme(scheme)?;
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let (user, host) = match authority.rsplit_once('@') {
             Some((user, host)) => (Some(User::parse(user)?), host),
@@ -60,13 +75,37 @@ impl Url {
             return Err(InvalidUrl::Host(InvalidAuthority::Port));
         }
         let authority = authority.without_default_port(Some(default_port(secure)));
-        Ok(Url { secure, authority, path_and_query: encode_path(path), user })
+        Ok(Url { secure, authority, path_and_query: encode_path(path), user, socket: None })
     }
 
-    /// The scheme: `ws` or `wss`.
+    /// `/run/app.sock:/chat`; the form `///run/app.sock:/chat`, with an empty authority, is the same.
+    fn of_socket(text: &str) -> Result<Self, InvalidUrl> {
+        let text = if text.starts_with("///") { &text[2..] } else { text };
+        let (socket, path) = text.split_once(':').unwrap_or((text, ""));
+        let absolute = socket.starts_with('/') && !socket.starts_with("//") && socket.len() > 1;
+        if !absolute || socket.contains('?') || !(path.is_empty() || path.starts_with(['/', '?'])) {
+            return Err(InvalidUrl::Socket);
+        }
+        let socket = decode(socket).filter(|path| !path.contains('\0')).ok_or(InvalidUrl::Socket)?;
+        let authority = Authority::new("localhost").map_err(InvalidUrl::Host)?;
+        let path_and_query = encode_path(path);
+        Ok(Url { secure: false, authority, path_and_query, user: None, socket: Some(socket) })
+    }
+
+    /// The scheme: `ws`, `wss` or `ws+unix`.
     #[must_use]
     pub fn scheme(&self) -> &'static str {
-        if self.secure { "wss" } else { "ws" }
+        match (&self.socket, self.secure) {
+            (Some(_), _) => "ws+unix",
+            (None, true) => "wss",
+            (None, false) => "ws",
+        }
+    }
+
+    /// The Unix socket to connect to, in place of host and port.
+    #[must_use]
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref().map(Path::new)
     }
 
     /// Whether the connection goes through TLS.
@@ -100,16 +139,27 @@ impl Url {
         &self.path_and_query
     }
 
-    /// The user name and the password. They are never sent by themselves.
+    /// The user name and the password. A `Client` sends them as Basic authentication, where the request has no
+    /// `Authorization` of its own; the handshake alone does not.
     #[must_use]
     pub fn user(&self) -> Option<&User> {
         self.user.as_ref()
     }
 
+    /// The same with the credentials of another URL.
+    pub(crate) fn with_user_of(self, other: &Url) -> Self {
+        Url { user: other.user.clone(), ..self }
+    }
+
+    /// The same without credentials.
+    pub(crate) fn without_user(self) -> Self {
+        Url { user: None, ..self }
+    }
+
     /// Whether scheme, host and port are the same: else credentials and cookies must not go along.
     #[must_use]
     pub fn same_origin(&self, other: &Url) -> bool {
-        self.secure == other.secure && self.authority == other.authority
+        self.secure == other.secure && self.authority == other.authority && self.socket == other.socket
     }
 }
 
@@ -130,47 +180,18 @@ impl TryFrom<&str> for Url {
 /// Without the user name and the password, so that no log has them.
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", self.scheme(), self.authority, self.path_and_query)
+        match &self.socket {
+            Some(socket) => {
+                write!(f, "ws+unix:{}:{}", encode(socket, b":?%#"), self.path_and_query)
+            }
+            None => write!(f, "{}://{}{}", self.scheme(), self.authority, self.path_and_query),
+        }
     }
 }
 
 impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Url").field(&self.to_string()).finish()
-    }
-}
-
-impl User {
-    /// The user name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The password, where there is a colon behind the name.
-    #[must_use]
-    pub fn password(&self) -> Option<&str> {
-        self.password.as_deref()
-    }
-
-    fn parse(text: &str) -> Result<Self, InvalidUrl> {
-        let (name, password) = match text.split_once(':') {
-            Some((name, password)) => (name, Some(password)),
-            None => (text, None),
-        };
-        let name = decode(name)?;
-        // RFC 7617, 2: a user name with a colon cannot be sent by Basic authentication.
-        if name.contains(':') {
-            return Err(InvalidUrl::User);
-        }
-        Ok(User { name, password: password.map(decode).transpose()? })
-    }
-}
-
-/// Without the password.
-impl fmt::Debug for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("User").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -190,6 +211,8 @@ pub enum InvalidUrl {
     Host(InvalidAuthority),
     /// The user name or the password is wrongly percent-encoded, or has characters that cannot be sent.
     User,
+    /// It begins with `ws+unix:`, and what follows is not the absolute path of a socket with the path of a request.
+    Socket,
 }
 
 impl fmt::Display for InvalidUrl {
@@ -208,6 +231,9 @@ impl fmt::Display for InvalidUrl {
             InvalidUrl::User => f.write_str(
                 "the user name or password is not percent-encoded UTF-8 without control characters",
             ),
+            InvalidUrl::Socket => f.write_str(
+                "a Unix socket is written ws+unix:/absolute/path.sock:/resource, with %3A for a colon in the path",
+            ),
         }
     }
 }
@@ -218,8 +244,22 @@ fn parse_scheme(scheme: &str) -> Result<bool, InvalidUrl> {
     match scheme.to_ascii_lowercase().as_str() {
         "ws" | "http" => Ok(false),
         "wss" | "https" => Ok(true),
+        // What is no scheme at all may be a password in the wrong place: no error repeats it.
+        other if !is_scheme(other) => Err(InvalidUrl::NoScheme),
         _ => Err(InvalidUrl::Scheme(scheme.to_owned())),
     }
+}
+
+/// RFC 3986, 3.1: a letter, then letters, digits, `+`, `-` and `.`.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+/// What follows the scheme, if it is this one.
+fn strip_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
+    let (start, rest) = text.split_at_checked(scheme.len())?;
+    start.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
 fn default_port(secure: bool) -> u16 {
@@ -227,12 +267,15 @@ fn default_port(secure: bool) -> u16 {
 }
 
 fn encode_path(path: &str) -> String {
-    let mut encoded = String::with_capacity(path.len() + 1);
-    if !path.starts_with('/') {
-        encoded.push('/');
-    }
-    for byte in path.bytes() {
-        if byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte) {
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    format!("{slash}{}", encode(path, b""))
+}
+
+/// Percent-encodes what no URL may have, and these characters.
+fn encode(text: &str, more: &[u8]) -> String {
+    let mut encoded = String::with_capacity(text.len() + 1);
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte) && !more.contains(&byte) {
             encoded.push(char::from(byte));
         } else {
             // Writing to a String cannot fail.
@@ -242,8 +285,8 @@ fn encode_path(path: &str) -> String {
     encoded
 }
 
-/// Percent-decoding of a user name or a password.
-fn decode(text: &str) -> Result<String, InvalidUrl> {
+/// Percent-decodes; `None` for what is no UTF-8, or has a `%` without two digits.
+fn decode(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -252,90 +295,11 @@ fn decode(text: &str) -> Result<String, InvalidUrl> {
             continue;
         }
         let mut digit = || char::from(bytes.next()?).to_digit(16);
-        let (high, low) = (digit().ok_or(InvalidUrl::User)?, digit().ok_or(InvalidUrl::User)?);
-        decoded.push(u8::try_from(high * 16 + low).map_err(|_| InvalidUrl::User)?);
+        let (high, low) = (digit()?, digit()?);
+        decoded.push(u8::try_from(high * 16 + low).ok()?);
     }
-    let decoded = String::from_utf8(decoded).map_err(|_| InvalidUrl::User)?;
-    if decoded.chars().any(char::is_control) { Err(InvalidUrl::User) } else { Ok(decoded) }
+    String::from_utf8(decoded).ok()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_are_taken_apart() {
-        for (text, secure, host, port, header, path) in [
-            ("ws://a", false, "a", 80, "a", "/"),
-            ("WS://A:80/", false, "a", 80, "a", "/"),
-            ("wss://a:443?b", true, "a", 443, "a", "/?b"),
-            ("wss://a:80/b/c?d=e&f", true, "a", 80, "a:80", "/b/c?d=e&f"),
-            ("http://127.0.0.1:12345/x", false, "127.0.0.1", 12345, "127.0.0.1:12345", "/x"),
-            ("https://[::1]/x", true, "::1", 443, "[::1]", "/x"),
-            ("ws://[::1]:9001", false, "::1", 9001, "[::1]:9001", "/"),
-            ("ws://a/b@c:d", false, "a", 80, "a", "/b@c:d"),
-            ("ws://a/%zz%20", false, "a", 80, "a", "/%zz%20"),
-            ("ws://a/é{\"}", false, "a", 80, "a", "/%C3%A9%7B%22%7D"),
-            ("ws://a?http://b/", false, "a", 80, "a", "/?http://b/"),
-        ] {
-            let url = Url::new(text).unwrap();
-            assert_eq!((url.secure(), url.host(), url.port()), (secure, host, port), "{text}");
-            assert_eq!((url.host_header(), url.path_and_query()), (header, path), "{text}");
-            assert_eq!(Url::new(&url.to_string()).unwrap(), url);
-        }
-    }
-
-    #[test]
-    fn cr_lf_nul_and_other_faults_are_errors() {
-        for (text, error) in [
-            ("", InvalidUrl::NoScheme),
-            ("localhost:9001", InvalidUrl::NoScheme),
-            ("//a", InvalidUrl::NoScheme),
-            ("://a", InvalidUrl::Scheme("".into())),
-            ("ftp://a", InvalidUrl::Scheme("ftp".into())),
-            ("ws+unix://a", InvalidUrl::Scheme("ws+unix".into())),
-            ("ws://a/#b", InvalidUrl::Fragment),
-            ("ws://a#", InvalidUrl::Fragment),
-            ("ws://a/b c", InvalidUrl::Character(' ')),
-            (" ws://a", InvalidUrl::Character(' ')),
-            ("ws://a/\r\nX: y", InvalidUrl::Character('\r')),
-            ("ws://a/\0", InvalidUrl::Character('\0')),
-            ("ws://a/\u{a0}", InvalidUrl::Character('\u{a0}')),
-            ("ws://", InvalidUrl::Host(InvalidAuthority::Empty)),
-            ("ws:///a", InvalidUrl::Host(InvalidAuthority::Empty)),
-            ("ws://a:0", InvalidUrl::Host(InvalidAuthority::Port)),
-            ("ws://a:65536", InvalidUrl::Host(InvalidAuthority::Port)),
-            ("ws://[::1", InvalidUrl::Host(InvalidAuthority::Address)),
-            ("ws://a\\b", InvalidUrl::Host(InvalidAuthority::Character('\\'))),
-            ("ws://bücher.example", InvalidUrl::Host(InvalidAuthority::NotAscii)),
-        ] {
-            assert_eq!(Url::new(text), Err(error), "{text:?}");
-        }
-        let idn = Url::new("ws://bücher.example").unwrap_err().to_string();
-        assert!(idn.contains("punycode"), "{idn}");
-    }
-
-    #[test]
-    fn user_names_and_passwords_are_kept_apart_and_out_of_logs() {
-        let url = Url::new("wss://us%40er:p%3aw@evil@good.com/").unwrap();
-        let user = url.user().unwrap();
-        assert_eq!((user.name(), user.password(), url.host()), ("us@er", Some("p:w@evil"), "good.com"));
-        assert_eq!(url.host_header(), "good.com");
-        let logged = format!("{url} {url:?} {user:?}");
-        assert!(!logged.contains("p:w") && !logged.contains("p%3aw"), "{logged}");
-        assert_eq!(Url::new("ws://me@a").unwrap().user().unwrap().password(), None);
-        for text in ["ws://%0d%0a@a", "ws://a:%00@b", "ws://%ff@a", "ws://%4@a", "ws://%zz@a", "ws://a%3Ab@c"]
-        {
-            assert_eq!(Url::new(text), Err(InvalidUrl::User), "{text}");
-        }
-    }
-
-    #[test]
-    fn same_origin_needs_scheme_host_and_port() {
-        let url = |text| Url::new(text).unwrap();
-        assert!(url("ws://a/b").same_origin(&url("http://A:80/c")));
-        for other in ["wss://a/b", "ws://a:81/b", "ws://b/b", "ws://a.b/"] {
-            assert!(!url("ws://a/b").same_origin(&url(other)), "{other}");
-        }
-    }
-}
+mod tests;

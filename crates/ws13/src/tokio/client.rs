@@ -1,13 +1,15 @@
 //! Dialling: from a URL to a `WebSocket`.
 
+use super::dial::{Dialler, Resolver};
 use super::net::Stream;
 use super::websocket::WebSocket;
-use crate::client::{ClientSettings, ConnectError, Opened, client_builder, or_end};
+use crate::client::{ClientSettings, ConnectError, Opened, Phase, Progress, client_builder, or_end};
 use crate::handshake::Response;
 use bytes::BytesMut;
-use std::sync::Arc;
+use std::io;
+use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::time;
 
 /// Connects to a `ws://` or `wss://` URL with the default settings.
 ///
@@ -38,10 +40,30 @@ pub async fn connect(url: &str) -> Result<WebSocket<Stream>, ConnectError> {
 #[derive(Clone, Debug)]
 pub struct Client {
     settings: ClientSettings,
+    resolver: Option<Resolver>,
 }
 
 impl Client {
     client_builder!();
+
+    /// Finds addresses in another way than the system's: by host and port, in the order in which they are preferred.
+    /// Hosts that are addresses are not asked for.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::net::{Ipv4Addr, SocketAddr};
+    /// let local = |_host, port| async move { Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))]) };
+    /// let socket = ws13::Client::new("ws://example.com/")?.resolver(local).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn resolver<F>(self, resolve: impl Fn(String, u16) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
+    {
+        Client { resolver: Some(Resolver::new(resolve)), ..self }
+    }
 
     /// Dials, and does the opening handshake.
     ///
@@ -61,16 +83,10 @@ impl Client {
     ///
     /// # Cancel safety
     /// As [`connect`](Client::connect).
-    pub async fn connect_with_response(self) -> Result<(WebSocket<Stream>, Response), ConnectError> {
-        let timeout = self.settings.timeout;
-        let dialled = async {
-            self.settings.check()?;
-            let stream = self.dial().await?;
-            #[cfg(feature = "tls")]
-            let stream = super::tls::secure(stream, &self.settings.url, self.settings.tls.as_ref()).await?;
-            self.handshake(stream).await
-        };
-        tokio::time::timeout(timeout, dialled).await.unwrap_or(Err(ConnectError::Timeout(timeout)))
+    pub async fn connect_with_response(mut self) -> Result<(WebSocket<Stream>, Response), ConnectError> {
+        let (timeout, mut progress) = (self.settings.timeout, Progress::default());
+        let made = time::timeout(timeout, self.follow(&mut progress)).await;
+        made.unwrap_or_else(|_| Err(self.settings.after_redirects(progress.timed_out(timeout))))
     }
 
     /// Does the opening handshake on a stream of one's own: an encrypted one, a tunnel, a test's.
@@ -85,44 +101,53 @@ impl Client {
         stream: S,
     ) -> Result<(WebSocket<S>, Response), ConnectError> {
         let timeout = self.settings.timeout;
-        let handshake = self.handshake(stream);
-        tokio::time::timeout(timeout, handshake).await.unwrap_or(Err(ConnectError::Timeout(timeout)))
+        let made = time::timeout(timeout, handshake(&self.settings, stream)).await;
+        made.unwrap_or_else(|_| Err(Progress::default().timed_out(timeout)))
     }
 
-    async fn dial(&self) -> Result<Stream, ConnectError> {
-        #[cfg(unix)]
-        if let Some(path) = &self.settings.unix {
-            let connected = tokio::net::UnixStream::connect(path).await;
-            return connected.map(Stream::Unix).map_err(|error| ConnectError::Dial {
-                to: path.display().to_string(),
-                error: Arc::new(error),
-            });
-        }
-        let target = self.settings.tcp_target()?;
-        let connected = TcpStream::connect(target).await;
-        connected.map(Stream::tcp).map_err(|error| self.settings.dial_error(error))
-    }
-
-    async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
-        self,
-        mut stream: S,
-    ) -> Result<(WebSocket<S>, Response), ConnectError> {
-        let (mut upgrade, bytes) = self.settings.start()?;
-        stream.write_all(&bytes).await?;
-        stream.flush().await?;
-        let mut received = BytesMut::new();
-        let (accepted, used) = loop {
-            let answer = match or_end(stream.read_buf(&mut received).await)? {
-                0 => upgrade.receive_eof(&received).map(Some),
-                _ => upgrade.receive(&received),
-            };
-            if let Some(answer) = answer.map_err(|error| self.settings.refusal(error, &received))? {
-                break answer;
+    /// Connects, to wherever the server redirects.
+    async fn follow(
+        &mut self,
+        progress: &mut Progress,
+    ) -> Result<(WebSocket<Stream>, Response), ConnectError> {
+        self.settings.check()?;
+        loop {
+            match self.dial_and_upgrade(progress).await {
+                Err(error) => self.settings.follow(error)?,
+                made => return made,
             }
-        };
-        let Opened { connection, inbox, subprotocol, response } =
-            self.settings.finish(accepted, &received[used..]);
-        let socket = WebSocket::from_parts(stream, connection, inbox).with_subprotocol(subprotocol);
-        Ok((socket, response))
+        }
     }
+
+    async fn dial_and_upgrade(
+        &self,
+        progress: &mut Progress,
+    ) -> Result<(WebSocket<Stream>, Response), ConnectError> {
+        let (settings, resolver) = (&self.settings, self.resolver.as_ref());
+        let stream = Dialler { settings, resolver, progress: &mut *progress }.dial().await?;
+        progress.phase = Phase::Handshake;
+        handshake(settings, stream).await
+    }
+}
+
+async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+    settings: &ClientSettings,
+    mut stream: S,
+) -> Result<(WebSocket<S>, Response), ConnectError> {
+    let (mut upgrade, bytes) = settings.start()?;
+    stream.write_all(&bytes).await?;
+    stream.flush().await?;
+    let mut received = BytesMut::new();
+    let (accepted, used) = loop {
+        let answer = match or_end(stream.read_buf(&mut received).await)? {
+            0 => upgrade.receive_eof(&received).map(Some),
+            _ => upgrade.receive(&received),
+        };
+        if let Some(answer) = answer.map_err(|error| settings.refusal(error, &received))? {
+            break answer;
+        }
+    };
+    let Opened { connection, inbox, subprotocol, response } = settings.finish(accepted, &received[used..]);
+    let socket = WebSocket::from_parts(stream, connection, inbox).with_subprotocol(subprotocol);
+    Ok((socket, response))
 }

@@ -5,12 +5,14 @@ mod accept;
 mod client;
 mod combinators;
 mod cork;
+mod dial;
 mod driver;
 mod net;
 mod parts;
 mod peer;
 #[cfg(feature = "tls")]
 mod read_ahead;
+pub mod reconnect;
 mod server;
 mod serving;
 mod shared;

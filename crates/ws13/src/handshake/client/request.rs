@@ -9,13 +9,16 @@ use crate::handshake::key::Key;
 use crate::handshake::subprotocol::Subprotocol;
 use crate::handshake::url::Url;
 use http::header::{
-    CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    AUTHORIZATION, CONNECTION, COOKIE, HOST, ORIGIN, PROXY_AUTHORIZATION, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderName, HeaderValue};
 
 /// How much of a refusal's body is kept: 64 KiB.
 const BODY_LIMIT: usize = 64 * 1024;
+
+/// Headers that prove who the client is: shown in no log, and sent to no other origin.
+const SECRET: [HeaderName; 3] = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION];
 
 /// A handshake to be sent. Everything in it is checked when it is put in.
 ///
@@ -78,7 +81,7 @@ impl Request {
     /// host, and for the headers of the handshake itself: Upgrade, Connection, Sec-WebSocket-*, and those of
     /// a body.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, Invalid> {
-        let (name, value_checked) = check_header(name, value)?;
+        let (name, mut value_checked) = check_header(name, value)?;
         if name == HOST {
             Authority::new(value)?;
             self.host = value_checked;
@@ -87,8 +90,38 @@ impl Request {
         if name == ORIGIN {
             self.headers.retain(|(other, _)| other != ORIGIN);
         }
+        // Shown in no log.
+        value_checked.set_sensitive(SECRET.contains(&name));
         self.headers.push((name, value_checked));
         Ok(self)
+    }
+
+    /// Sets the Authorization header, in place of one that was set before.
+    ///
+    /// # Errors
+    /// [`Invalid::HeaderValue`] when it is not printable ASCII.
+    pub fn authorization(mut self, value: &str) -> Result<Self, Invalid> {
+        self.headers.retain(|(name, _)| name != AUTHORIZATION);
+        self.header("Authorization", value)
+    }
+
+    /// Whether there is an Authorization header.
+    pub(crate) fn has_authorization(&self) -> bool {
+        self.headers.iter().any(|(name, _)| name == AUTHORIZATION)
+    }
+
+    /// The same request to another URL, where an answer redirects it. What proves who the client is goes along to the
+    /// same origin only ([`Url::same_origin`]): elsewhere Authorization, Cookie and a Host of the user's own are left
+    /// out.
+    #[must_use]
+    pub fn redirect(mut self, from: &Url, to: &Url) -> Self {
+        let target = Request::new(to);
+        self.path_and_query = target.path_and_query;
+        if !from.same_origin(to) {
+            self.host = target.host;
+            self.headers.retain(|(name, _)| !SECRET.contains(name));
+        }
+        self
     }
 
     /// Sets the Origin header, as browsers do (RFC 6455, 4.1, item 8).
@@ -267,6 +300,35 @@ mod tests {
     fn empty_protocol_and_extensions_headers_are_never_sent() {
         let text = text(&plain().extensions("").unwrap().extensions(" , ").unwrap());
         assert!(!text.contains("Protocol") && !text.contains("Extensions"), "{text}");
+    }
+
+    #[test]
+    fn secrets_are_not_in_debug_output() {
+        let request = plain().header("Authorization", "Bearer secret").unwrap();
+        let request = request.header("cookie", "session=secret").unwrap().header("X-Open", "shown").unwrap();
+        let logged = format!("{request:?}");
+        assert!(!logged.contains("secret") && logged.contains("shown"), "{logged}");
+        assert!(text(&request).contains("\r\nAuthorization: Bearer secret\r\nCookie: session=secret\r\n"));
+    }
+
+    #[test]
+    fn a_302_to_another_host_or_scheme_has_credentials_and_cookies_stripped() {
+        let from = Url::new("ws://a/b").unwrap();
+        let request = Request::new(&from).authorization("Bearer one").unwrap();
+        let request = request.authorization("Bearer two").unwrap().header("Cookie", "c=d").unwrap();
+        let request = request.header("X-Y", "z").unwrap().header("Host", "other").unwrap();
+        let redirected = |to| text(&request.clone().redirect(&from, &Url::new(to).unwrap()));
+        let same = redirected("http://a:80/c?d");
+        assert!(same.starts_with("GET /c?d HTTP/1.1\r\nHost: other\r\n"), "{same}");
+        assert!(
+            same.contains("Bearer two") && same.contains("Cookie: c=d") && !same.contains("one"),
+            "{same}"
+        );
+        for to in ["wss://a/b", "ws://a:81/b", "ws://c/b"] {
+            let other = redirected(to);
+            assert!(!other.contains("Authorization") && !other.contains("Cookie"), "{other}");
+            assert!(!other.contains("Host: other") && other.contains("X-Y: z"), "{other}");
+        }
     }
 
     #[test]
