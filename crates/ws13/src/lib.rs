@@ -40,10 +40,10 @@
 //! # Modules
 //! | | |
 //! |---|---|
-//! | [`WebSocket`], [`Client`], [`Server`], [`Peer`] | on tokio |
+//! | [`WebSocket`], [`Client`], [`Server`], [`Peer`], [`Broadcast`] | on tokio |
 //! | [`blocking`] | the same on threads |
 //! | [`handshake`] | requests, answers, origins, URLs: pure |
-//! | [`connection`] | the state machine, its [`Inbox`] and [`Outbox`]: pure |
+//! | [`connection`] | the state machine, its [`Inbox`] and [`Outbox`], messages [`Prepared`] for many: pure |
 //! | [`frame`], [`mask`], [`utf8`], [`close`], [`extension`] | the leaves: pure |
 //! | [`deflate`] | permessage-deflate, the first extension: pure |
 //!
@@ -102,8 +102,8 @@ pub mod utf8;
 
 #[cfg(feature = "tokio")]
 pub use self::tokio::{
-    Acceptor, Asked, Client, Lent, MessageReader, MessageWriter, Opening, Peer, Plain, ReceiveRef, Receiver,
-    Sender, Sending, Server, Stream, WebSocket, connect,
+    Acceptor, Asked, Broadcast, Client, Delivery, Lagging, Lent, MessageReader, MessageWriter, Opening, Peer,
+    Plain, ReceiveRef, Receiver, Sender, Sending, Server, Stream, Subscription, WebSocket, connect,
 };
 #[cfg(feature = "std")]
 pub use accept::AcceptError;
@@ -111,8 +111,8 @@ pub use accept::AcceptError;
 pub use client::ConnectError;
 pub use close::{CloseCode, CloseFrame};
 pub use connection::{
-    CloseCause, Closed, Connection, Event, Inbox, MaskKeys, MessageRef, Outbox, Outgoing, Output, PartRef,
-    Role,
+    Channel, CloseCause, Closed, Connection, Event, Inbox, MaskKeys, MessageRef, Outbox, Outgoing, Output,
+    PartRef, Prepared, Role,
 };
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;

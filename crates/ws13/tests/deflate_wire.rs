@@ -2,27 +2,16 @@
 #![cfg(feature = "deflate")]
 
 mod common;
-#[path = "common/puff.rs"]
-mod puff;
+#[path = "common/zlib.rs"]
+mod zlib;
 
 use common::{End, Frame, Seen, frame, masked, parse, plain};
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
+use flate2::{Compress, Compression, FlushCompress};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use puff::Puff;
 use ws13::deflate::Agreed;
 use ws13::{CloseCause, Config, Deflate, Fault, Kind, LimitHit, Limits, Outgoing, Role, Violation};
-
-const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
-
-fn agreed(takeover: bool, bits: u8) -> Agreed {
-    Agreed {
-        server_context_takeover: takeover,
-        client_context_takeover: takeover,
-        server_max_window_bits: bits,
-        client_max_window_bits: bits,
-    }
-}
+use zlib::{Reader, TAIL, agreed, json, noise};
 
 fn config(settings: Deflate) -> Config {
     Config { deflate: Some(settings), ..Config::default() }
@@ -100,67 +89,6 @@ impl Foreign {
             }
         }
     }
-}
-
-/// Another zlib's decoder: the payloads of one side's messages, in order.
-struct Reader {
-    decoder: Decompress,
-    takeover: bool,
-    puff: Puff,
-}
-
-impl Reader {
-    fn new(takeover: bool, bits: u8) -> Reader {
-        Reader { decoder: Decompress::new(false), takeover, puff: Puff::new(1 << bits) }
-    }
-
-    fn message(&mut self, payload: &[u8]) -> Vec<u8> {
-        if !self.takeover {
-            self.decoder.reset(false);
-            self.puff.forget();
-        }
-        let input = [payload, &TAIL].concat();
-        let (mut out, mut at) = (Vec::new(), 0);
-        loop {
-            out.reserve(1024);
-            let taken = self.decoder.total_in();
-            self.decoder.decompress_vec(&input[at..], &mut out, FlushDecompress::Sync).unwrap();
-            at += (self.decoder.total_in() - taken) as usize;
-            if at == input.len() && out.len() < out.capacity() {
-                break;
-            }
-        }
-        // The slow one looks at every distance.
-        assert_eq!(self.puff.message(&input).expect("a valid stream within its window"), out);
-        out
-    }
-}
-
-fn json(n: usize) -> Vec<u8> {
-    let row = |i: usize| {
-        format!(
-            r#"{{"id":{},"name":"sensor-{}","value":{}.{:03},"unit":"celsius","tags":["a{}","room"]}},"#,
-            i * 7919,
-            i % 13,
-            i % 40,
-            (i * 37) % 1000,
-            i % 5
-        )
-    };
-    let mut text: String = (n..).map(row).take(1 + n / 60).collect();
-    text.truncate(n);
-    text.into_bytes()
-}
-
-fn noise(n: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ n as u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 24) as u8
-    };
-    (0..n).map(|_| next()).collect()
 }
 
 fn messages() -> Vec<Vec<u8>> {

@@ -7,7 +7,6 @@ use crate::exit::Failure;
 use crate::values::{self, Interval};
 use clap::{Args, ValueEnum};
 use room::Room;
-use std::sync::Arc;
 use std::time::Duration;
 use ws13::handshake::{Origin, OriginPolicy, Subprotocol};
 use ws13::{Config, Deflate, Error, Event, LocalAddr, Server, Stream, WebSocket};
@@ -79,7 +78,9 @@ impl Serve {
         };
         let mut server = Server::bind(&*self.listen).await.map_err(cannot_listen)?;
         let address = server.local_addr()?;
-        server = server.config(self.config()).origins(self.origins()).on_http(http::answer);
+        let config = self.config();
+        let room = Room::new(&config);
+        server = server.config(config).origins(self.origins()).on_http(http::answer);
         for subprotocol in &self.subprotocol {
             server = server.subprotocol(subprotocol.clone());
         }
@@ -87,10 +88,7 @@ impl Serve {
         announce(self.mode, &address);
         match self.mode {
             Mode::Echo => server.serve_until(|_, socket| echo(socket), stop).await?,
-            Mode::Broadcast => {
-                let room = Arc::new(Room::default());
-                server.serve_until(move |_, socket| Arc::clone(&room).member(socket), stop).await?;
-            }
+            Mode::Broadcast => server.serve_until(move |_, socket| room.clone().member(socket), stop).await?,
         }
         Ok(())
     }

@@ -32,6 +32,7 @@ mod inbox;
 mod keepalive;
 mod outbox;
 mod outgoing;
+mod prepared;
 mod receiver;
 mod sender;
 #[cfg(all(test, feature = "std"))]
@@ -41,6 +42,7 @@ pub use event::{CloseCause, Closed, Event, MessageRef, PartRef};
 pub use inbox::{Inbox, LEASE, SHARE_FROM};
 pub use outbox::Outbox;
 pub use outgoing::Outgoing;
+pub use prepared::{Channel, Prepared};
 pub use sender::MaskKeys;
 
 use crate::close::CloseFrame;

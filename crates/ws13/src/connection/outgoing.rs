@@ -2,6 +2,7 @@
 
 use super::event::MessageRef;
 use super::inbox::SHARE_FROM;
+use super::prepared::Prepared;
 use crate::message::{Kind, Message};
 use crate::text::Text;
 use alloc::string::String;
@@ -11,7 +12,7 @@ use bytes::Bytes;
 /// A message on its way out: anything that `send` takes, borrowed where that saves a copy.
 ///
 /// `&str`, `String` and [`Text`] become text; `&[u8]`, `Vec<u8>` and [`Bytes`] become binary; a [`Message`] and a
-/// lent [`MessageRef`](crate::MessageRef) stay what they are.
+/// lent [`MessageRef`](crate::MessageRef) stay what they are; so does a [`Prepared`](crate::Prepared) one.
 #[derive(Debug)]
 pub struct Outgoing<'a> {
     pub(super) kind: Kind,
@@ -56,6 +57,8 @@ pub(super) enum Payload<'a> {
     Shared(Bytes),
     /// Stands in the inbox, and can be taken out of it without a copy.
     Lent(MessageRef<'a>),
+    /// Framed already.
+    Prepared(&'a Prepared),
 }
 
 impl Payload<'_> {
@@ -64,6 +67,7 @@ impl Payload<'_> {
             Payload::Slice(slice) => slice,
             Payload::Shared(bytes) => bytes,
             Payload::Lent(message) => message.as_bytes(),
+            Payload::Prepared(prepared) => prepared.as_bytes(),
         }
     }
 }
@@ -109,6 +113,12 @@ impl<'a> From<&'a Message> for Outgoing<'a> {
             message if message.len() >= SHARE_FROM => Outgoing::from(message.clone()),
             message => Outgoing::new(message.kind(), Payload::Slice(message.as_bytes())),
         }
+    }
+}
+
+impl<'a> From<&'a Prepared> for Outgoing<'a> {
+    fn from(prepared: &'a Prepared) -> Self {
+        Outgoing::new(prepared.kind(), Payload::Prepared(prepared))
     }
 }
 

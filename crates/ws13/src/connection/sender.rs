@@ -112,6 +112,16 @@ impl Sender {
         if self.partial.is_some() {
             return Err(Misuse::MessageUnfinished);
         }
+        if let Payload::Prepared(prepared) = message.payload {
+            if self.keys.is_none() && config.fragment_size.is_none() {
+                #[cfg(feature = "deflate")]
+                if message.compress && self.prepared_compressed(prepared, outbox, config) {
+                    return Ok(());
+                }
+                queue_frame(prepared.frame(), outbox);
+                return Ok(());
+            }
+        }
         #[cfg(feature = "deflate")]
         if let Some(half) = self.deflate {
             self.message_compressed(half, message, outbox, config);
@@ -305,12 +315,25 @@ impl Sender {
     }
 }
 
+/// Queues a frame that many connections share: a copy where it is small.
+fn queue_frame(frame: &Bytes, outbox: &mut Outbox) {
+    if frame.len() < SHARE_FRAME_FROM {
+        outbox.push_small(|small| small.extend_from_slice(frame));
+    } else {
+        outbox.push_frame(frame.clone());
+    }
+}
+
+/// A frame that was made already is shared from this many bytes on: to count a reference, and to write from two places,
+/// costs as much as to copy some hundred bytes, and a queue of shared frames takes no memory of its own.
+const SHARE_FRAME_FROM: usize = 256;
+
 /// Pongs that may be queued at once: a burst of Pings is answered one by one, and at most 2 KiB wait for a peer that
 /// takes nothing.
 pub(super) const MAX_QUEUED_PONGS: u8 = 16;
 
 impl Kind {
-    fn opcode(self) -> OpCode {
+    pub(super) fn opcode(self) -> OpCode {
         match self {
             Kind::Text => OpCode::Text,
             Kind::Binary => OpCode::Binary,
@@ -324,6 +347,7 @@ fn shared(payload: Payload<'_>) -> Bytes {
         Payload::Slice(slice) => Bytes::copy_from_slice(slice),
         Payload::Shared(bytes) => bytes,
         Payload::Lent(message) => message.into_bytes(),
+        Payload::Prepared(prepared) => prepared.bytes(),
     }
 }
 

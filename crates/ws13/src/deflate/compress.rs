@@ -1,14 +1,17 @@
 //! Compressing messages: a function of the window and the message, which is put into the window only when its frame
 //! is queued.
 
+use super::common::{Common, Run};
 use super::pool::{self, Buffer, Encoder, Owner, Shape};
 use super::window::Window;
 use super::{Deflate, Half};
+use bytes::Bytes;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
 /// "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end" (RFC 7692 section 7.2.1).
-const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
+pub(super) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
 /// What a connection keeps for the messages that it sends compressed.
 pub(crate) struct Deflation {
@@ -16,6 +19,8 @@ pub(crate) struct Deflation {
     owner: Owner,
     /// The encoder of the message that is being written in parts.
     parts: Option<std::boxed::Box<Encoder>>,
+    /// What was last sent of a channel, where nothing came after it.
+    run: Option<Run>,
 }
 
 impl Deflation {
@@ -27,6 +32,7 @@ impl Deflation {
             window: Window::new(settings.send_window.min(reach)),
             owner: Owner { id, bytes: 0 },
             parts: None,
+            run: None,
         }
     }
 
@@ -38,6 +44,7 @@ impl Deflation {
         message: &[u8],
         queue: impl FnOnce(&[u8]),
     ) -> bool {
+        self.settle();
         let mut out = pool::take_buffer(Buffer::Output);
         let owner = half.takeover.then_some(self.owner);
         let shape = shape(half, settings);
@@ -56,9 +63,27 @@ impl Deflation {
         compressed.is_some()
     }
 
+    /// The frame of a message that is prepared for many, as this connection can take it; `None` where it goes out as it is.
+    pub(crate) fn prepared(
+        &mut self,
+        half: Half,
+        message: &Arc<Common>,
+        frame: impl FnOnce(&[u8]) -> Bytes,
+    ) -> Option<Bytes> {
+        let frame = message.frame(half, Run::before(self.run.as_ref(), message), frame)?;
+        if half.takeover {
+            self.run = Some(Run::after(self.run.take(), message, &mut self.window));
+            // What an encoder that is still warm holds is no longer all.
+            self.owner.bytes += 1;
+        }
+        Some(frame)
+    }
+
     /// Begins a message that is written in parts.
     pub(crate) fn begin(&mut self, half: Half, settings: &Deflate) {
-        self.parts = Some(std::boxed::Box::new(pool::take_encoder(shape(half, settings), &self.window)));
+        self.settle();
+        let encoder = pool::take_encoder(shape(half, settings), self.window.parts());
+        self.parts = Some(std::boxed::Box::new(encoder));
     }
 
     /// Has `queue` queue a part of a message, compressed, where the message was begun so; says whether it did.
@@ -82,7 +107,15 @@ impl Deflation {
         true
     }
 
+    /// Before the window is used: puts into it what is held elsewhere.
+    fn settle(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.settle(&mut self.window);
+        }
+    }
+
     fn commit(&mut self, message: &[u8]) {
+        self.run = None;
         self.window.append(message);
         self.owner.bytes += message.len() as u64;
     }

@@ -20,6 +20,11 @@ impl Window {
         Window { bytes: Vec::new(), start: 0, limit: u32::try_from(limit).unwrap_or(u32::MAX) }
     }
 
+    /// The most bytes that it holds.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit as usize
+    }
+
     /// What it holds: the older bytes, the newer bytes.
     pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
         let (newer, older) = self.bytes.split_at(self.start as usize);

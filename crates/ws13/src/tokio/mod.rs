@@ -2,10 +2,12 @@
 //! `Peer` to get one.
 
 mod accept;
+mod broadcast;
 mod client;
 mod combinators;
 mod cork;
 mod driver;
+mod lag;
 mod net;
 mod parts;
 mod peer;
@@ -17,7 +19,9 @@ mod timer;
 mod websocket;
 
 pub use accept::{Acceptor, Asked, Opening, Plain};
+pub use broadcast::{Broadcast, Delivery, Subscription};
 pub use client::{Client, connect};
+pub use lag::Lagging;
 pub use net::Stream;
 pub use parts::{MessageReader, MessageWriter};
 pub use peer::Peer;

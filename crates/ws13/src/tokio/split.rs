@@ -1,7 +1,7 @@
 //! The two halves of a socket, for several tasks.
 
 use super::driver::Driver;
-use super::shared::Held;
+use super::shared::{Held, Shared};
 use super::websocket::WebSocket;
 use crate::close::{CloseCode, CloseFrame};
 use crate::connection::Closed;
@@ -10,6 +10,7 @@ use crate::error::{Error, Misuse};
 use crate::message::Message;
 use crate::text::Text;
 use std::future::poll_fn;
+use std::sync::Weak;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -24,6 +25,12 @@ pub struct Sender<S>(Held<S>);
 impl<S> Clone for Sender<S> {
     fn clone(&self) -> Self {
         Sender(self.0.clone())
+    }
+}
+
+impl<S> Sender<S> {
+    pub(super) fn shared(&self) -> Weak<Shared<S>> {
+        self.0.downgrade()
     }
 }
 

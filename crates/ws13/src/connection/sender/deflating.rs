@@ -1,8 +1,9 @@
 //! Compressed messages on their way out (RFC 7692 section 6.1).
 
-use super::Sender;
+use super::{Sender, queue_frame};
 use crate::connection::outbox::Outbox;
 use crate::connection::outgoing::{Outgoing, Payload};
+use crate::connection::prepared::{self, Prepared};
 use crate::deflate::{Deflation, Half};
 use crate::frame::{OpCode, Rsv};
 use crate::limits::Config;
@@ -37,6 +38,25 @@ impl Sender {
         if !smaller {
             self.whole(Rsv::NONE, kind, payload, outbox, config);
         }
+    }
+
+    /// Queues a message that is prepared for many, where it is to be compressed, and says so.
+    #[inline(never)]
+    pub(super) fn prepared_compressed(
+        &mut self,
+        prepared: &Prepared,
+        outbox: &mut Outbox,
+        config: &Config,
+    ) -> bool {
+        let (Some(half), Some(common)) = (self.deflate, prepared.common()) else { return false };
+        let mut deflation = self.take_deflation(half, config);
+        let frame = deflation
+            .prepared(half, common, |compressed| prepared::encode(prepared.kind(), Rsv::RSV1, compressed));
+        self.deflation = Some(deflation);
+        if let Some(frame) = &frame {
+            queue_frame(frame, outbox);
+        }
+        frame.is_some()
     }
 
     /// Queues a part of a message, where the message is compressed, and says so.
