@@ -86,6 +86,12 @@ pub(crate) fn ws13() -> Result<PathBuf, String> {
     Ok(tools::target().join("release/ws13"))
 }
 
+/// The example that broadcasts.
+pub(crate) fn broadcast() -> Result<PathBuf, String> {
+    run(&mut cargo("build --quiet -p ws13 --example broadcast --all-features"))?;
+    Ok(tools::target().join("debug/examples/broadcast"))
+}
+
 /// The release build of the client that Autobahn tests.
 pub(crate) fn autobahn_client() -> Result<PathBuf, String> {
     run(&mut cargo("build --quiet --release -p ws13 --example autobahn_client --all-features"))?;

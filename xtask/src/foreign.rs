@@ -1,6 +1,6 @@
 //! Other people's software against the `ws13` command: a browser, npm's ws, PyPI's websockets.
 
-use crate::checks::ws13;
+use crate::checks::{broadcast, ws13};
 use crate::dial::dial;
 use crate::tools::{
     self, Outcome, Served, apt_install, command, folder, found, once, output, run, run_within,
@@ -25,7 +25,10 @@ pub(crate) fn browser() -> Outcome {
     let mut console = node_script(&dir, "console.mjs");
     let mut deflate = node_script(&dir, "deflate.mjs");
     run_within(PATIENCE, console.arg(server.http()).env("CHROMIUM", &chromium))?;
-    run_within(PATIENCE, deflate.arg(compressing.http()).env("CHROMIUM", &chromium))
+    run_within(PATIENCE, deflate.arg(compressing.http()).env("CHROMIUM", &chromium))?;
+    let everyone = Served::start(command(broadcast()?).arg("127.0.0.1:0"))?;
+    let mut broadcast = node_script(&dir, "broadcast.mjs");
+    run_within(PATIENCE, broadcast.arg(server.http()).arg(&everyone.url).env("CHROMIUM", &chromium))
 }
 
 pub(crate) fn node() -> Outcome {
@@ -37,7 +40,9 @@ pub(crate) fn node() -> Outcome {
         dial(&ws13()?, &theirs.url),
     )?;
     let compressing = serve_echo(&["--compress"])?;
-    run_within(PATIENCE, node_script(&dir, "deflate.mjs").arg(&compressing.url).arg(ws13()?))
+    run_within(PATIENCE, node_script(&dir, "deflate.mjs").arg(&compressing.url).arg(ws13()?))?;
+    let everyone = Served::start(command(broadcast()?).arg("127.0.0.1:0"))?;
+    run_within(PATIENCE, node_script(&dir, "broadcast.mjs").arg(&everyone.url))
 }
 
 pub(crate) fn python() -> Outcome {
@@ -50,7 +55,9 @@ pub(crate) fn python() -> Outcome {
     };
     let ours = serve_echo(&["--subprotocol", SUBPROTOCOL])?;
     let theirs = Served::start(&mut script("server.py"))?;
-    both_ways(run_within(PATIENCE, script("client.py").arg(&ours.url)), dial(&ws13()?, &theirs.url))
+    both_ways(run_within(PATIENCE, script("client.py").arg(&ours.url)), dial(&ws13()?, &theirs.url))?;
+    let compressing = serve_echo(&["--compress"])?;
+    run_within(PATIENCE, script("deflate.py").arg(&compressing.url).arg(ws13()?))
 }
 
 /// Both have run by now, so that one failure does not hide the other.

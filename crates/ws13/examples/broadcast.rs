@@ -5,6 +5,7 @@
 //! $ cargo run --example broadcast --features deflate -- 127.0.0.1:12345
 //! ```
 
+use ws13::handshake::OriginPolicy;
 use ws13::{Broadcast, Config, Deflate, Error, Lagging, Server};
 
 #[tokio::main]
@@ -12,7 +13,8 @@ async fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:12345".into());
     let config = Config { deflate: Some(Deflate::default()), ..Config::default() };
     let everyone = Broadcast::new(&config).lagging(Lagging::DropOldest);
-    let server = Server::bind(&*address).await?.config(config);
+    // Anybody may listen, from any page.
+    let server = Server::bind(&*address).await?.config(config).origins(OriginPolicy::any());
     println!("listening on ws://{}/", server.local_addr()?);
     server
         .serve(move |_, socket| {
