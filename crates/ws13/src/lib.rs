@@ -111,8 +111,8 @@ pub use accept::AcceptError;
 pub use client::ConnectError;
 pub use close::{CloseCode, CloseFrame};
 pub use connection::{
-    Channel, CloseCause, Closed, Connection, Event, Inbox, MaskKeys, MessageRef, Outbox, Outgoing, Output,
-    PartRef, Prepared, Role,
+    Channel, CloseCause, Closed, Connection, Event, ExtendedRef, Inbox, MaskKeys, MessageRef, Outbox,
+    Outgoing, Output, PartRef, Prepared, Role,
 };
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;

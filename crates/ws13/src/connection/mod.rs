@@ -38,7 +38,7 @@ mod sender;
 #[cfg(all(test, feature = "std"))]
 mod tests;
 
-pub use event::{CloseCause, Closed, Event, MessageRef, PartRef};
+pub use event::{CloseCause, Closed, Event, ExtendedRef, MessageRef, PartRef};
 pub use inbox::{Inbox, LEASE, SHARE_FROM};
 pub use outbox::Outbox;
 pub use outgoing::Outgoing;
@@ -47,6 +47,7 @@ pub use sender::MaskKeys;
 
 use crate::close::CloseFrame;
 use crate::error::{Fault, Lost, Misuse};
+use crate::extension::Claims;
 use crate::frame::OpCode;
 use crate::limits::Config;
 use crate::message::Kind;
@@ -82,6 +83,8 @@ pub struct Connection {
     outcome: Option<Box<Closed>>,
     /// [`Event::Closed`] was given out.
     reported: bool,
+    /// What was agreed on, as it stands in the header.
+    extensions: Option<Box<str>>,
 }
 
 /// The byte stream below, as the driver told of it.
@@ -113,6 +116,7 @@ impl Connection {
             receive_closed: false,
             outcome: None,
             reported: false,
+            extensions: None,
             config,
         }
     }
@@ -139,15 +143,30 @@ impl Connection {
         self
     }
 
+    /// Takes and sends what extensions of the user's own claim, which were agreed on in the opening handshake.
+    #[must_use]
+    pub fn with_claims(mut self, claims: Claims) -> Self {
+        self.sender.claim(claims);
+        self.receiver.claim(claims);
+        self
+    }
+
     /// The connection as the opening handshake agreed on it.
     #[cfg(feature = "std")]
     pub(crate) fn agreed(self, agreed: &crate::handshake::Agreed) -> Self {
+        let mut connection = self.with_claims(agreed.claims);
+        connection.extensions = agreed.extensions.as_deref().map(Box::from);
         #[cfg(feature = "deflate")]
         if let Some(deflate) = agreed.deflate {
-            return self.with_deflate(deflate);
+            return connection.with_deflate(deflate);
         }
-        let _ = agreed;
-        self
+        connection
+    }
+
+    /// The extensions that were agreed on in the opening handshake, as the server named them in
+    /// `Sec-WebSocket-Extensions`.
+    pub fn extensions(&self) -> Option<&str> {
+        self.extensions.as_deref()
     }
 
     /// Which end this is.
@@ -352,6 +371,9 @@ impl Connection {
                 Ok(Some(fact @ (Fact::Message { .. } | Fact::Part { .. }))) => {
                     return Some(FactOrEnd::Fact(fact));
                 }
+                Ok(Some(fact @ Fact::Extended { opcode, .. })) if !opcode.is_control() => {
+                    return Some(FactOrEnd::Fact(fact));
+                }
                 Ok(Some(fact)) => match self.control(fact, inbox, outbox) {
                     Ok(true) => return Some(FactOrEnd::Fact(fact)),
                     Ok(false) => break,
@@ -399,6 +421,9 @@ impl Connection {
             (FactOrEnd::Fact(Fact::Part { kind, place, first, last }), _) => {
                 Event::Part(PartRef { kind, bytes: inbox.at(place), first, last })
             }
+            (FactOrEnd::Fact(Fact::Extended { opcode, rsv, place }), _) => {
+                Event::Extended(ExtendedRef { opcode, rsv, bytes: inbox.at(place) })
+            }
             (FactOrEnd::Fact(Fact::Ping(place)), _) => Event::Ping(inbox.at(place)),
             (FactOrEnd::Fact(Fact::Pong(place)), _) => Event::Pong(inbox.at(place)),
             (FactOrEnd::End | FactOrEnd::Fact(Fact::Close(_)), Some(outcome)) => {
@@ -424,7 +449,7 @@ impl Connection {
                 self.closed_by_peer(frame, outbox);
                 return Ok(false);
             }
-            Fact::Message { .. } | Fact::Part { .. } => {}
+            Fact::Message { .. } | Fact::Part { .. } | Fact::Extended { .. } => {}
         }
         Ok(true)
     }

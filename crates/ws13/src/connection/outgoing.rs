@@ -3,6 +3,7 @@
 use super::event::MessageRef;
 use super::inbox::SHARE_FROM;
 use super::prepared::Prepared;
+use crate::frame::{OpCode, Rsv};
 use crate::message::{Kind, Message};
 use crate::text::Text;
 use alloc::string::String;
@@ -32,6 +33,21 @@ impl<'a> Outgoing<'a> {
         }
     }
 
+    /// A message, or with an opcode above 10 a control frame, of an extension that was agreed on: with reserved bits and
+    /// opcodes that it [claims](crate::extension::Claims). The payload is sent as it is.
+    ///
+    /// Sending it fails with [`Misuse::NotAgreed`](crate::Misuse::NotAgreed) where nothing claims that.
+    ///
+    /// ```
+    /// use ws13::Outgoing;
+    /// use ws13::frame::{OpCode, Rsv};
+    /// let message = Outgoing::extended(OpCode::Binary, Rsv::RSV2, b"payload");
+    /// # let _ = message;
+    /// ```
+    pub fn extended(opcode: OpCode, rsv: Rsv, payload: &'a [u8]) -> Self {
+        Outgoing::new(Kind::Binary, Payload::Extended(opcode, rsv, payload))
+    }
+
     /// Sends this message as it is, where others are compressed: for what is compressed already, or for a secret that
     /// must not be compressed together with what somebody else chose (CRIME).
     ///
@@ -59,6 +75,8 @@ pub(super) enum Payload<'a> {
     Lent(MessageRef<'a>),
     /// Framed already.
     Prepared(&'a Prepared),
+    /// An extension's.
+    Extended(OpCode, Rsv, &'a [u8]),
 }
 
 impl Payload<'_> {
@@ -68,6 +86,7 @@ impl Payload<'_> {
             Payload::Shared(bytes) => bytes,
             Payload::Lent(message) => message.as_bytes(),
             Payload::Prepared(prepared) => prepared.as_bytes(),
+            Payload::Extended(_, _, bytes) => bytes,
         }
     }
 }

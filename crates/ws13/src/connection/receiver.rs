@@ -4,7 +4,7 @@ use super::inbox::{Inbox, Place};
 #[cfg(feature = "deflate")]
 use crate::deflate::{Half, Inflation};
 use crate::error::{Fault, LimitHit, Violation};
-use crate::extension::Claims;
+use crate::extension::{Claims, Meaning};
 use crate::frame::{Header, HeaderError, MAX_CONTROL_PAYLOAD, MaskKey, OpCode, Rsv};
 use crate::limits::Limits;
 use crate::mask;
@@ -30,6 +30,7 @@ pub(crate) enum Mode {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fact {
     Message { kind: Kind, place: Place },
+    Extended { opcode: OpCode, rsv: Rsv, place: Place },
     Part { kind: Kind, place: Place, first: bool, last: bool },
     Ping(Place),
     Pong(Place),
@@ -83,6 +84,8 @@ struct Unfinished {
     utf8: Validator,
     /// RSV1 was set on the first frame (RFC 7692 section 6).
     compressed: bool,
+    /// It is an extension's, with this opcode and these bits: always given out whole.
+    extended: Option<(OpCode, Rsv)>,
     /// A part was given out, so that the message can no longer be had as a whole.
     parted: bool,
 }
@@ -99,6 +102,11 @@ impl Receiver {
             #[cfg(feature = "deflate")]
             inflation: None,
         }
+    }
+
+    /// Takes what extensions claim, from now on.
+    pub(super) fn claim(&mut self, claims: Claims) {
+        self.claims = self.claims.union(claims);
     }
 
     /// Forgets an unfinished message, and what was kept for those to come.
@@ -175,7 +183,7 @@ impl Receiver {
             }
             self.admit(&header, mode, limits)?;
             let alone = header.fin
-                && header.opcode != OpCode::Continuation
+                && matches!(header.opcode, OpCode::Text | OpCode::Binary)
                 && header.rsv == Rsv::NONE
                 && mode == Mode::Whole;
             if alone && available as u64 >= header.payload_len {
@@ -201,7 +209,7 @@ impl Receiver {
     fn check_first_byte(&self, first: u8) -> Result<(), Fault> {
         let opcode = OpCode::from_bits(first);
         // "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_." (5.2)
-        if opcode.is_reserved() {
+        if opcode.is_reserved() && !self.claims.has_opcode(opcode) {
             return Err(Violation::ReservedOpcode(opcode.bits()).into());
         }
         // "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values." (5.2)
@@ -211,8 +219,9 @@ impl Receiver {
         }
         match (opcode, &self.message) {
             (OpCode::Continuation, None) => Err(Violation::UnexpectedContinuation.into()),
-            (OpCode::Text | OpCode::Binary, Some(_)) => Err(Violation::ExpectedContinuation.into()),
+            (OpCode::Continuation, Some(_)) => Ok(()),
             _ if opcode.is_control() && first & 0x80 == 0 => Err(HeaderError::FragmentedControl.into()),
+            (_, Some(_)) if !opcode.is_control() => Err(Violation::ExpectedContinuation.into()),
             _ => Ok(()),
         }
     }
@@ -231,11 +240,12 @@ impl Receiver {
     /// Holds a data frame against the limits, before a byte of its payload is kept.
     #[inline]
     fn admit(&self, header: &Header, mode: Mode, limits: &Limits) -> Result<(), Fault> {
-        let (len, frames, compressed, parted) = match &self.message {
-            None => (0, 0, header.rsv != Rsv::NONE, false),
-            Some(message) => (message.len, message.frames, message.compressed, message.parted),
+        let (len, frames, meaning, parted) = match &self.message {
+            None => (0, 0, self.claims.meaning(header.rsv, header.opcode), false),
+            Some(message) => (message.len, message.frames, message.meaning(), message.parted),
         };
-        if mode == Mode::Parts || parted {
+        let compressed = meaning == Meaning::Compressed;
+        if (mode == Mode::Parts && meaning != Meaning::Extended) || parted {
             return Ok(());
         }
         if header.payload_len > limits.frame() as u64 && limits.frame() < limits.max_message {
@@ -275,12 +285,18 @@ impl Receiver {
     /// Takes a data frame's header off the inbox; its payload follows.
     fn begin(&mut self, inbox: &mut Inbox, header: &Header, header_len: usize) {
         inbox.consume(header_len);
+        let meaning = self.claims.meaning(header.rsv, header.opcode);
         let message = self.message.get_or_insert_with(|| Unfinished {
-            kind: if header.opcode == OpCode::Text { Kind::Text } else { Kind::Binary },
+            // What an extension makes of a text need not be one.
+            kind: match header.opcode {
+                OpCode::Text if meaning != Meaning::Extended => Kind::Text,
+                _ => Kind::Binary,
+            },
             len: 0,
             frames: 0,
             utf8: Validator::new(),
-            compressed: header.rsv != Rsv::NONE,
+            compressed: meaning == Meaning::Compressed,
+            extended: (meaning == Meaning::Extended).then_some((header.opcode, header.rsv)),
             parted: false,
         });
         message.len += header.payload_len;
@@ -305,6 +321,7 @@ impl Receiver {
         let (Some(frame), Some(message)) = (&mut self.frame, &mut self.message) else {
             return Ok(Step::NextFrame);
         };
+        let mode = if message.extended.is_some() { Mode::Whole } else { mode };
         if mode == Mode::Parts && inbox.has_assembled() {
             // Joined before the caller asked for parts.
             inbox.lend_assembled();
@@ -385,7 +402,7 @@ impl Frame {
         }
         inbox.expect(0);
         inbox.lend(self.ready);
-        Step::Fact(Fact::Message { kind: message.kind, place: Place::Front { offset: 0, len: self.ready } })
+        message.whole(Place::Front { offset: 0, len: self.ready })
     }
 
     /// The payload of a fragment: joined to those before it as it arrives.
@@ -395,7 +412,7 @@ impl Frame {
             return Step::NeedMore;
         }
         inbox.lend_assembled();
-        Step::Fact(Fact::Message { kind: message.kind, place: Place::Assembled })
+        message.whole(Place::Assembled)
     }
 
     /// A part as it arrives.
@@ -423,6 +440,21 @@ impl Frame {
 }
 
 impl Unfinished {
+    fn whole(&self, place: Place) -> Step {
+        Step::Fact(match self.extended {
+            None => Fact::Message { kind: self.kind, place },
+            Some((opcode, rsv)) => Fact::Extended { opcode, rsv, place },
+        })
+    }
+
+    fn meaning(&self) -> Meaning {
+        match self.extended {
+            Some(_) => Meaning::Extended,
+            None if self.compressed => Meaning::Compressed,
+            None => Meaning::Plain,
+        }
+    }
+
     fn part(&mut self, place: Place, last: bool) -> Step {
         let first = !core::mem::replace(&mut self.parted, true);
         Step::Fact(Fact::Part { kind: self.kind, place, first, last })
@@ -440,6 +472,7 @@ fn control(inbox: &mut Inbox, header: Header, header_len: usize) -> Fact {
     match header.opcode {
         OpCode::Ping => Fact::Ping(place),
         OpCode::Pong => Fact::Pong(place),
-        _ => Fact::Close(place),
+        OpCode::Close => Fact::Close(place),
+        opcode => Fact::Extended { opcode, rsv: header.rsv, place },
     }
 }

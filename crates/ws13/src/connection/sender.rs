@@ -5,6 +5,7 @@ use super::inbox::SHARE_FROM;
 use super::outbox::Outbox;
 use super::outgoing::{Outgoing, Payload};
 use crate::error::Misuse;
+use crate::extension::{Claims, Meaning};
 use crate::frame::{Header, MAX_CONTROL_PAYLOAD, MaskKey, OpCode, Rsv};
 use crate::limits::Config;
 use crate::mask;
@@ -39,6 +40,8 @@ pub(super) struct Sender {
     queued_pongs: u8,
     /// The count of written bytes at which the last of them is gone.
     pongs_gone_at: u64,
+    /// What extensions may send.
+    claims: Claims,
     /// What was agreed on for compressed messages.
     #[cfg(feature = "deflate")]
     deflate: Option<crate::deflate::Half>,
@@ -56,6 +59,7 @@ impl Sender {
             owed_pong: None,
             queued_pongs: 0,
             pongs_gone_at: 0,
+            claims: Claims::NONE,
             #[cfg(feature = "deflate")]
             deflate: None,
             #[cfg(feature = "deflate")]
@@ -65,6 +69,11 @@ impl Sender {
 
     pub(super) fn role(&self) -> Role {
         if self.keys.is_some() { Role::Client } else { Role::Server }
+    }
+
+    /// Lets extensions send what they claim, from now on.
+    pub(super) fn claim(&mut self, claims: Claims) {
+        self.claims = self.claims.union(claims);
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -89,6 +98,7 @@ impl Sender {
             self.keys.is_none() && !self.closed && self.partial.is_none() && config.fragment_size.is_none();
         #[cfg(feature = "deflate")]
         let plain = plain && self.deflate.is_none();
+        let plain = plain && !matches!(message.payload, Payload::Extended(..));
         if plain && len <= MAX_CONTROL_PAYLOAD && outbox.queued() < config.limits.queue_cap {
             // The commonest case, and quickly so: a small frame of a server, whose header is two bytes.
             let header = [0x80 | message.kind.opcode().bits(), len as u8];
@@ -108,6 +118,9 @@ impl Sender {
         outbox: &mut Outbox,
         config: &Config,
     ) -> Result<(), Misuse> {
+        if let Payload::Extended(opcode, rsv, payload) = message.payload {
+            return self.extended(opcode, rsv, payload, outbox, config);
+        }
         self.check_open(outbox, config)?;
         if self.partial.is_some() {
             return Err(Misuse::MessageUnfinished);
@@ -127,19 +140,53 @@ impl Sender {
             self.message_compressed(half, message, outbox, config);
             return Ok(());
         }
-        self.whole(Rsv::NONE, message.kind, message.payload, outbox, config);
+        self.whole(Rsv::NONE, message.kind.opcode(), message.payload, outbox, config);
+        Ok(())
+    }
+
+    /// Queues what an extension sends, where it may.
+    fn extended(
+        &mut self,
+        opcode: OpCode,
+        rsv: Rsv,
+        payload: &[u8],
+        outbox: &mut Outbox,
+        config: &Config,
+    ) -> Result<(), Misuse> {
+        let known = opcode.is_reserved() || matches!(opcode, OpCode::Text | OpCode::Binary);
+        let agreed = (!opcode.is_reserved() || self.claims.has_opcode(opcode))
+            && (rsv == Rsv::NONE || self.claims.allow(rsv, opcode))
+            && self.claims.meaning(rsv, opcode) == Meaning::Extended;
+        if !known || !agreed {
+            return Err(Misuse::NotAgreed { opcode, rsv });
+        }
+        if opcode.is_control() {
+            return self.control_with(rsv, opcode, payload, outbox, config);
+        }
+        self.check_open(outbox, config)?;
+        if self.partial.is_some() {
+            return Err(Misuse::MessageUnfinished);
+        }
+        self.whole(rsv, opcode, Payload::Slice(payload), outbox, config);
         Ok(())
     }
 
     /// Queues a whole message, in one frame or in fragments.
     #[inline]
-    fn whole(&mut self, rsv: Rsv, kind: Kind, payload: Payload<'_>, outbox: &mut Outbox, config: &Config) {
+    fn whole(
+        &mut self,
+        rsv: Rsv,
+        opcode: OpCode,
+        payload: Payload<'_>,
+        outbox: &mut Outbox,
+        config: &Config,
+    ) {
         let len = payload.as_slice().len();
         match config.fragment_size {
             Some(size) if len > size.max(1) => {
-                self.fragments(rsv, kind, shared(payload), size.max(1), outbox);
+                self.fragments(rsv, opcode, shared(payload), size.max(1), outbox);
             }
-            _ => self.frame(true, rsv, kind.opcode(), payload, len, outbox),
+            _ => self.frame(true, rsv, opcode, payload, len, outbox),
         }
     }
 
@@ -183,11 +230,22 @@ impl Sender {
         outbox: &mut Outbox,
         config: &Config,
     ) -> Result<(), Misuse> {
+        self.control_with(Rsv::NONE, opcode, payload, outbox, config)
+    }
+
+    fn control_with(
+        &mut self,
+        rsv: Rsv,
+        opcode: OpCode,
+        payload: &[u8],
+        outbox: &mut Outbox,
+        config: &Config,
+    ) -> Result<(), Misuse> {
         self.check_open(outbox, config)?;
         if payload.len() > MAX_CONTROL_PAYLOAD {
             return Err(Misuse::ControlPayload { len: payload.len() });
         }
-        self.control_ahead(opcode, payload, outbox);
+        self.control_ahead(rsv, opcode, payload, outbox);
         Ok(())
     }
 
@@ -205,7 +263,7 @@ impl Sender {
             // This Ping is the newest; what was owed for an older one must not follow it.
             self.owed_pong = None;
             self.queued_pongs += 1;
-            self.pongs_gone_at = self.control_ahead(OpCode::Pong, payload, outbox);
+            self.pongs_gone_at = self.control_ahead(Rsv::NONE, OpCode::Pong, payload, outbox);
         } else {
             self.owed_pong = Some(payload.into());
         }
@@ -227,7 +285,7 @@ impl Sender {
         }
         // A Ping that came before is still answered: only a received Close would excuse us (5.5.2).
         if let Some(payload) = self.owed_pong.take() {
-            self.control_ahead(OpCode::Pong, &payload, outbox);
+            self.control_ahead(Rsv::NONE, OpCode::Pong, &payload, outbox);
         }
         self.abandon();
         self.frame(true, Rsv::NONE, OpCode::Close, Payload::Slice(payload), payload.len(), outbox);
@@ -253,8 +311,14 @@ impl Sender {
         Ok(())
     }
 
-    fn fragments(&mut self, mut rsv: Rsv, kind: Kind, mut payload: Bytes, size: usize, outbox: &mut Outbox) {
-        let mut opcode = kind.opcode();
+    fn fragments(
+        &mut self,
+        mut rsv: Rsv,
+        mut opcode: OpCode,
+        mut payload: Bytes,
+        size: usize,
+        outbox: &mut Outbox,
+    ) {
         while !payload.is_empty() {
             let piece = payload.split_to(size.min(payload.len()));
             let len = piece.len();
@@ -294,9 +358,9 @@ impl Sender {
         });
     }
 
-    fn control_ahead(&mut self, opcode: OpCode, payload: &[u8], outbox: &mut Outbox) -> u64 {
+    fn control_ahead(&mut self, rsv: Rsv, opcode: OpCode, payload: &[u8], outbox: &mut Outbox) -> u64 {
         let mask = self.next_key();
-        let header = Header { fin: true, rsv: Rsv::NONE, opcode, mask, payload_len: payload.len() as u64 };
+        let header = Header { fin: true, rsv, opcode, mask, payload_len: payload.len() as u64 };
         let mut frame = [0; Header::MAX_LEN + MAX_CONTROL_PAYLOAD];
         let header = header.encode();
         let len = header.len() + payload.len();
@@ -348,6 +412,7 @@ fn shared(payload: Payload<'_>) -> Bytes {
         Payload::Shared(bytes) => bytes,
         Payload::Lent(message) => message.into_bytes(),
         Payload::Prepared(prepared) => prepared.bytes(),
+        Payload::Extended(_, _, bytes) => Bytes::copy_from_slice(bytes),
     }
 }
 

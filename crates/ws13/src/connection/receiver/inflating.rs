@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 impl Receiver {
     /// Takes compressed messages from now on.
     pub(in crate::connection) fn set_deflate(&mut self, half: Half) {
-        self.claims = Claims::DEFLATE;
+        self.claim(Claims::DEFLATE);
         self.deflate = Some(half);
     }
 

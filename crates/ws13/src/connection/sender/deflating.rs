@@ -5,6 +5,7 @@ use crate::connection::outbox::Outbox;
 use crate::connection::outgoing::{Outgoing, Payload};
 use crate::connection::prepared::{self, Prepared};
 use crate::deflate::{Deflation, Half};
+use crate::extension::Claims;
 use crate::frame::{OpCode, Rsv};
 use crate::limits::Config;
 use alloc::boxed::Box;
@@ -13,6 +14,7 @@ impl Sender {
     /// Compresses messages from now on.
     pub(in crate::connection) fn set_deflate(&mut self, half: Half) {
         self.deflate = Some(half);
+        self.claim(Claims::DEFLATE);
     }
 
     /// Queues a whole message: compressed, unless it is short, its sender says so, or it would not get smaller.
@@ -28,15 +30,15 @@ impl Sender {
         let settings = config.deflate.clone().unwrap_or_default();
         let bytes = payload.as_slice();
         if !compress || bytes.len() < settings.least(half) {
-            return self.whole(Rsv::NONE, kind, payload, outbox, config);
+            return self.whole(Rsv::NONE, kind.opcode(), payload, outbox, config);
         }
         let mut deflation = self.take_deflation(half, config);
         let smaller = deflation.message(half, &settings, bytes, |compressed| {
-            self.whole(Rsv::RSV1, kind, Payload::Slice(compressed), outbox, config);
+            self.whole(Rsv::RSV1, kind.opcode(), Payload::Slice(compressed), outbox, config);
         });
         self.deflation = Some(deflation);
         if !smaller {
-            self.whole(Rsv::NONE, kind, payload, outbox, config);
+            self.whole(Rsv::NONE, kind.opcode(), payload, outbox, config);
         }
     }
 
