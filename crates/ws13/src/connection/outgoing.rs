@@ -80,6 +80,7 @@ pub(super) enum Payload<'a> {
 }
 
 impl Payload<'_> {
+    #[inline]
     pub(super) fn as_slice(&self) -> &[u8] {
         match self {
             Payload::Slice(slice) => slice,

@@ -93,7 +93,8 @@ impl Sender {
         outbox: &mut Outbox,
         config: &Config,
     ) -> Result<(), Misuse> {
-        let len = message.payload.as_slice().len();
+        let payload = message.payload.as_slice();
+        let len = payload.len();
         let plain =
             self.keys.is_none() && !self.closed && self.partial.is_none() && config.fragment_size.is_none();
         #[cfg(feature = "deflate")]
@@ -105,7 +106,7 @@ impl Sender {
             outbox.push_small(|small| {
                 small.reserve(header.len() + len);
                 small.extend_from_slice(&header);
-                small.extend_from_slice(message.payload.as_slice());
+                small.extend_from_slice(payload);
             });
             return Ok(());
         }

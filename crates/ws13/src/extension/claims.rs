@@ -81,7 +81,16 @@ impl Claims {
     }
 
     /// What a frame means that is allowed.
+    #[inline(always)]
     pub(crate) fn meaning(self, rsv: Rsv, opcode: OpCode) -> Meaning {
+        if rsv == Rsv::NONE && matches!(opcode, OpCode::Text | OpCode::Binary) {
+            return Meaning::Plain;
+        }
+        self.other_meaning(rsv, opcode)
+    }
+
+    #[cold]
+    fn other_meaning(self, rsv: Rsv, opcode: OpCode) -> Meaning {
         match rsv {
             _ if opcode.is_reserved() => Meaning::Extended,
             Rsv::NONE => Meaning::Plain,
