@@ -113,6 +113,9 @@ pub enum Misuse {
     MessageUnfinished,
     /// A part of a message that was not begun, or is finished.
     NoMessageBegun,
+    /// A text that is written in parts is not UTF-8 with this part, or would end in the middle of a character (section
+    /// 8.1).
+    Utf8,
     /// The outgoing queue is full.
     QueueFull,
 }
@@ -197,6 +200,9 @@ impl fmt::Display for Misuse {
             ),
             Misuse::MessageUnfinished => f.write_str("a message is being written in parts; finish it first"),
             Misuse::NoMessageBegun => f.write_str("no message is being written in parts"),
+            Misuse::Utf8 => {
+                f.write_str("with this part the text is not valid UTF-8; send bytes as a binary message")
+            }
             Misuse::QueueFull => {
                 f.write_str("the outgoing queue is full; wait until the peer has taken some of it")
             }

@@ -232,7 +232,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 20, ..ProptestConfig::default() })]
     #[test]
     fn everybody_reads_what_was_sent_whatever_went_before(
         audience in vec((any::<bool>(), prop_oneof![Just(15u8), 8..=15u8]), 1..6),

@@ -84,7 +84,7 @@ pub struct Connection {
     /// [`Event::Closed`] was given out.
     reported: bool,
     /// What was agreed on, as it stands in the header.
-    extensions: Option<Box<str>>,
+    extensions: Option<Box<Box<str>>>,
 }
 
 /// The byte stream below, as the driver told of it.
@@ -155,7 +155,7 @@ impl Connection {
     #[cfg(feature = "std")]
     pub(crate) fn agreed(self, agreed: &crate::handshake::Agreed) -> Self {
         let mut connection = self.with_claims(agreed.claims);
-        connection.extensions = agreed.extensions.as_deref().map(Box::from);
+        connection.extensions = agreed.extensions.as_deref().map(|agreed| Box::new(agreed.into()));
         #[cfg(feature = "deflate")]
         if let Some(deflate) = agreed.deflate {
             return connection.with_deflate(deflate);
@@ -166,7 +166,7 @@ impl Connection {
     /// The extensions that were agreed on in the opening handshake, as the server named them in
     /// `Sec-WebSocket-Extensions`.
     pub fn extensions(&self) -> Option<&str> {
-        self.extensions.as_deref()
+        self.extensions.as_deref().map(|agreed| &**agreed)
     }
 
     /// Which end this is.
@@ -232,7 +232,8 @@ impl Connection {
     /// must be UTF-8.
     ///
     /// # Errors
-    /// [`Misuse::Closed`], [`Misuse::NoMessageBegun`], [`Misuse::QueueFull`]. Nothing is queued then.
+    /// [`Misuse::Closed`], [`Misuse::NoMessageBegun`], [`Misuse::QueueFull`]. Nothing is queued then. [`Misuse::Utf8`],
+    /// too, and a message of which no part was sent is no longer begun.
     pub fn send_part(&mut self, part: &[u8], last: bool, outbox: &mut Outbox) -> Result<(), Misuse> {
         self.sender.part(part, last, outbox, &self.config)
     }

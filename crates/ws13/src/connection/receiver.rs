@@ -77,15 +77,13 @@ struct Frame {
 
 #[derive(Debug)]
 struct Unfinished {
-    kind: Kind,
+    /// The opcode and the reserved bits of its first frame, as they stand in its first byte.
+    first: u8,
+    meaning: Meaning,
     /// Bytes in the frames whose headers have come.
     len: u64,
     frames: usize,
     utf8: Validator,
-    /// RSV1 was set on the first frame (RFC 7692 section 6).
-    compressed: bool,
-    /// It is an extension's, with this opcode and these bits: always given out whole.
-    extended: Option<(OpCode, Rsv)>,
     /// A part was given out, so that the message can no longer be had as a whole.
     parted: bool,
 }
@@ -242,7 +240,7 @@ impl Receiver {
     fn admit(&self, header: &Header, mode: Mode, limits: &Limits) -> Result<(), Fault> {
         let (len, frames, meaning, parted) = match &self.message {
             None => (0, 0, self.claims.meaning(header.rsv, header.opcode), false),
-            Some(message) => (message.len, message.frames, message.meaning(), message.parted),
+            Some(message) => (message.len, message.frames, message.meaning, message.parted),
         };
         let compressed = meaning == Meaning::Compressed;
         if (mode == Mode::Parts && meaning != Meaning::Extended) || parted {
@@ -260,7 +258,7 @@ impl Receiver {
     fn check_switch(&self, mode: Mode, limits: &Limits) -> Result<(), Fault> {
         match &self.message {
             Some(message) if mode == Mode::Whole && !message.parted => {
-                check_message(message.len, message.compressed, message.frames, limits)
+                check_message(message.len, message.meaning == Meaning::Compressed, message.frames, limits)
             }
             _ => Ok(()),
         }
@@ -287,16 +285,11 @@ impl Receiver {
         inbox.consume(header_len);
         let meaning = self.claims.meaning(header.rsv, header.opcode);
         let message = self.message.get_or_insert_with(|| Unfinished {
-            // What an extension makes of a text need not be one.
-            kind: match header.opcode {
-                OpCode::Text if meaning != Meaning::Extended => Kind::Text,
-                _ => Kind::Binary,
-            },
+            first: header.opcode.bits() | header.rsv.bits(),
+            meaning,
             len: 0,
             frames: 0,
             utf8: Validator::new(),
-            compressed: meaning == Meaning::Compressed,
-            extended: (meaning == Meaning::Extended).then_some((header.opcode, header.rsv)),
             parted: false,
         });
         message.len += header.payload_len;
@@ -313,7 +306,7 @@ impl Receiver {
     /// Handles what has arrived of the unfinished frame's payload.
     fn payload(&mut self, inbox: &mut Inbox, mode: Mode, limits: &Limits) -> Result<Step, Fault> {
         #[cfg(feature = "deflate")]
-        if self.message.as_ref().is_some_and(|message| message.compressed) {
+        if self.message.as_ref().is_some_and(|message| message.meaning == Meaning::Compressed) {
             return self.compressed_payload(inbox, mode, limits);
         }
         #[cfg(not(feature = "deflate"))]
@@ -321,14 +314,15 @@ impl Receiver {
         let (Some(frame), Some(message)) = (&mut self.frame, &mut self.message) else {
             return Ok(Step::NextFrame);
         };
-        let mode = if message.extended.is_some() { Mode::Whole } else { mode };
+        // What is an extension's is always given out whole.
+        let mode = if message.meaning == Meaning::Extended { Mode::Whole } else { mode };
         if mode == Mode::Parts && inbox.has_assembled() {
             // Joined before the caller asked for parts.
             inbox.lend_assembled();
             return Ok(message.part(Place::Assembled, false));
         }
         let fresh = frame.unmask(inbox);
-        if message.kind == Kind::Text {
+        if message.kind() == Kind::Text {
             message.utf8.feed(&inbox.bytes()[fresh]).map_err(|_| Violation::Utf8)?;
         }
         let complete = frame.ready as u64 == frame.remaining;
@@ -441,23 +435,29 @@ impl Frame {
 
 impl Unfinished {
     fn whole(&self, place: Place) -> Step {
-        Step::Fact(match self.extended {
-            None => Fact::Message { kind: self.kind, place },
-            Some((opcode, rsv)) => Fact::Extended { opcode, rsv, place },
+        Step::Fact(match self.meaning {
+            Meaning::Plain | Meaning::Compressed => Fact::Message { kind: self.kind(), place },
+            Meaning::Extended => {
+                Fact::Extended { opcode: self.opcode(), rsv: Rsv::from_bits(self.first), place }
+            }
         })
     }
 
-    fn meaning(&self) -> Meaning {
-        match self.extended {
-            Some(_) => Meaning::Extended,
-            None if self.compressed => Meaning::Compressed,
-            None => Meaning::Plain,
+    /// What an extension makes of a text need not be one.
+    fn kind(&self) -> Kind {
+        match self.opcode() {
+            OpCode::Text if self.meaning != Meaning::Extended => Kind::Text,
+            _ => Kind::Binary,
         }
+    }
+
+    fn opcode(&self) -> OpCode {
+        OpCode::from_bits(self.first)
     }
 
     fn part(&mut self, place: Place, last: bool) -> Step {
         let first = !core::mem::replace(&mut self.parted, true);
-        Step::Fact(Fact::Part { kind: self.kind, place, first, last })
+        Step::Fact(Fact::Part { kind: self.kind(), place, first, last })
     }
 }
 

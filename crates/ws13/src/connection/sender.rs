@@ -10,6 +10,7 @@ use crate::frame::{Header, MAX_CONTROL_PAYLOAD, MaskKey, OpCode, Rsv};
 use crate::limits::Config;
 use crate::mask;
 use crate::message::Kind;
+use crate::utf8::Validator;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -32,10 +33,10 @@ pub(super) struct Sender {
     keys: Option<Box<dyn MaskKeys>>,
     /// A Close frame was queued; nothing may follow it.
     closed: bool,
-    /// The message that is being written in parts, and whether its first frame is out.
-    partial: Option<(Kind, bool)>,
+    /// The message that is being written in parts.
+    partial: Option<Partial>,
     /// The Pong that is owed while earlier ones are not written yet.
-    owed_pong: Option<Box<[u8]>>,
+    owed_pong: Option<Box<Pong>>,
     /// Pongs that were queued since all of them were written.
     queued_pongs: u8,
     /// The count of written bytes at which the last of them is gone.
@@ -48,6 +49,27 @@ pub(super) struct Sender {
     /// What is kept for them, from the first one on.
     #[cfg(feature = "deflate")]
     deflation: Option<Box<crate::deflate::Deflation>>,
+}
+
+/// The payload of a Pong, rarely kept: behind one thin pointer.
+struct Pong(Box<[u8]>);
+
+/// A message that is being written in parts.
+struct Partial {
+    kind: Kind,
+    /// Its first frame is out.
+    begun: bool,
+    utf8: Validator,
+}
+
+impl Partial {
+    /// What it is after this part; `None` where no text could have it.
+    fn after(&self, part: &[u8], last: bool) -> Option<Partial> {
+        let mut after = Partial { begun: true, utf8: self.utf8.clone(), ..*self };
+        let valid = self.kind == Kind::Binary
+            || (after.utf8.feed(part).is_ok() && (!last || after.utf8.is_complete()));
+        valid.then_some(after)
+    }
 }
 
 impl Sender {
@@ -199,7 +221,7 @@ impl Sender {
         if self.partial.is_some() {
             return Err(Misuse::MessageUnfinished);
         }
-        self.partial = Some((kind, false));
+        self.partial = Some(Partial { kind, begun: false, utf8: Validator::new() });
         Ok(())
     }
 
@@ -212,9 +234,14 @@ impl Sender {
         config: &Config,
     ) -> Result<(), Misuse> {
         self.check_open(outbox, config)?;
-        let (kind, begun) = self.partial.ok_or(Misuse::NoMessageBegun)?;
-        let opcode = if begun { OpCode::Continuation } else { kind.opcode() };
-        self.partial = (!last).then_some((kind, true));
+        let partial = self.partial.as_ref().ok_or(Misuse::NoMessageBegun)?;
+        let Some(after) = partial.after(payload, last) else {
+            // Of what was not begun on the wire, nothing is left.
+            self.partial = self.partial.take().filter(|partial| partial.begun);
+            return Err(Misuse::Utf8);
+        };
+        let opcode = if partial.begun { OpCode::Continuation } else { partial.kind.opcode() };
+        self.partial = (!last).then_some(after);
         #[cfg(feature = "deflate")]
         if self.part_compressed(opcode, payload, last, outbox, config) {
             return Ok(());
@@ -266,15 +293,15 @@ impl Sender {
             self.queued_pongs += 1;
             self.pongs_gone_at = self.control_ahead(Rsv::NONE, OpCode::Pong, payload, outbox);
         } else {
-            self.owed_pong = Some(payload.into());
+            self.owed_pong = Some(Box::new(Pong(payload.into())));
         }
     }
 
     /// Queues the owed Pong when the earlier ones are written.
     pub(super) fn settle_pong(&mut self, outbox: &mut Outbox) {
         if outbox.written() >= self.pongs_gone_at {
-            if let Some(payload) = self.owed_pong.take() {
-                self.pong(&payload, outbox);
+            if let Some(pong) = self.owed_pong.take() {
+                self.pong(&pong.0, outbox);
             }
         }
     }
@@ -285,8 +312,8 @@ impl Sender {
             return;
         }
         // A Ping that came before is still answered: only a received Close would excuse us (5.5.2).
-        if let Some(payload) = self.owed_pong.take() {
-            self.control_ahead(Rsv::NONE, OpCode::Pong, &payload, outbox);
+        if let Some(pong) = self.owed_pong.take() {
+            self.control_ahead(Rsv::NONE, OpCode::Pong, &pong.0, outbox);
         }
         self.abandon();
         self.frame(true, Rsv::NONE, OpCode::Close, Payload::Slice(payload), payload.len(), outbox);

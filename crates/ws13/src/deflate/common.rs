@@ -163,35 +163,36 @@ pub(super) struct Run {
 const LARGEST_HELD: usize = 4 << 10;
 
 impl Run {
-    /// How many bytes before this message were sent without a gap.
-    pub(super) fn before(run: Option<&Run>, message: &Common) -> usize {
-        run.filter(|run| run.last == message.before).map_or(0, |run| run.len)
+    /// Nothing was sent.
+    pub(super) fn new() -> Run {
+        Run { last: next_id(), len: 0, unsettled: 0, held: None }
     }
 
-    /// The run after this message was sent; it goes on where it did not break.
-    pub(super) fn after(run: Option<Run>, message: &Arc<Common>, window: &mut Window) -> Run {
+    /// How many bytes before this message were sent without a gap.
+    pub(super) fn before(&self, message: &Common) -> usize {
+        if self.last == message.before { self.len } else { 0 }
+    }
+
+    /// The message was sent, too; the run begins anew where it did not follow.
+    pub(super) fn go_on(&mut self, message: &Arc<Common>, window: &mut Window) {
         let len = message.message.len();
-        let mut run = match run {
-            Some(run) if run.last == message.before => run,
-            broken => {
-                broken.into_iter().for_each(|mut run| run.settle(window));
-                Run { last: message.before, len: 0, unsettled: 0, held: None }
-            }
-        };
-        run.last = message.id;
-        run.len = run.len.saturating_add(len);
-        if len > LARGEST_HELD {
-            run.settle(window);
-            window.append(&message.message);
-            return run;
+        if self.last != message.before {
+            self.settle(window);
+            self.len = 0;
         }
-        run.unsettled = run.unsettled.saturating_add(len);
-        run.held = Some(Arc::clone(message));
-        if run.unsettled >= window.limit() {
+        self.last = message.id;
+        self.len = self.len.saturating_add(len);
+        if len > LARGEST_HELD {
+            self.settle(window);
+            window.append(&message.message);
+            return;
+        }
+        self.unsettled = self.unsettled.saturating_add(len);
+        self.held = Some(Arc::clone(message));
+        if self.unsettled >= window.limit() {
             // All of it would be pushed out.
             window.exchange(Vec::new());
         }
-        run
     }
 
     /// Puts what is held into the window.

@@ -8,6 +8,7 @@ use super::{Deflate, Half};
 use bytes::Bytes;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
+use std::boxed::Box;
 use std::sync::Arc;
 
 /// "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end" (RFC 7692 section 7.2.1).
@@ -17,10 +18,15 @@ pub(super) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 pub(crate) struct Deflation {
     window: Window,
     owner: Owner,
-    /// The encoder of the message that is being written in parts.
-    parts: Option<std::boxed::Box<Encoder>>,
-    /// What was last sent of a channel, where nothing came after it.
-    run: Option<Run>,
+    ongoing: Option<Box<Ongoing>>,
+}
+
+/// What may go on.
+enum Ongoing {
+    /// A message that is being written in parts, with its encoder.
+    Parts(Box<Encoder>),
+    /// What was last sent of a channel: nothing came after it.
+    Run(Run),
 }
 
 impl Deflation {
@@ -31,8 +37,7 @@ impl Deflation {
         Deflation {
             window: Window::new(settings.send_window.min(reach)),
             owner: Owner { id, bytes: 0 },
-            parts: None,
-            run: None,
+            ongoing: None,
         }
     }
 
@@ -70,9 +75,17 @@ impl Deflation {
         message: &Arc<Common>,
         frame: impl FnOnce(&[u8]) -> Bytes,
     ) -> Option<Bytes> {
-        let frame = message.frame(half, Run::before(self.run.as_ref(), message), frame)?;
+        let before = self.run().map_or(0, |run| run.before(message));
+        let frame = message.frame(half, before, frame)?;
         if half.takeover {
-            self.run = Some(Run::after(self.run.take(), message, &mut self.window));
+            match self.ongoing.as_deref_mut() {
+                Some(Ongoing::Run(run)) => run.go_on(message, &mut self.window),
+                _ => {
+                    let mut run = Run::new();
+                    run.go_on(message, &mut self.window);
+                    self.ongoing = Some(Box::new(Ongoing::Run(run)));
+                }
+            }
             // What an encoder that is still warm holds is no longer all.
             self.owner.bytes += 1;
         }
@@ -83,12 +96,12 @@ impl Deflation {
     pub(crate) fn begin(&mut self, half: Half, settings: &Deflate) {
         self.settle();
         let encoder = pool::take_encoder(shape(half, settings), self.window.parts());
-        self.parts = Some(std::boxed::Box::new(encoder));
+        self.ongoing = Some(Box::new(Ongoing::Parts(Box::new(encoder))));
     }
 
     /// Has `queue` queue a part of a message, compressed, where the message was begun so; says whether it did.
     pub(crate) fn part(&mut self, part: &[u8], last: bool, queue: impl FnOnce(&[u8])) -> bool {
-        let Some(mut encoder) = self.parts.take() else { return false };
+        let Some(Ongoing::Parts(encoder)) = self.ongoing.as_deref_mut() else { return false };
         let mut out = pool::take_buffer(Buffer::Output);
         let written = if part.is_empty() { 0 } else { encoder.flush(part, &mut out) };
         match out[..written].strip_suffix(&TAIL) {
@@ -97,25 +110,36 @@ impl Deflation {
             None if last => queue(&[0]),
             _ => queue(&out[..written]),
         }
-        self.commit(part);
+        self.put_in(part);
         pool::give_buffer(Buffer::Output, out);
         if last {
-            pool::give_encoder(*encoder);
-        } else {
-            self.parts = Some(encoder);
+            if let Some(Ongoing::Parts(encoder)) = self.ongoing.take().map(|ongoing| *ongoing) {
+                pool::give_encoder(*encoder);
+            }
         }
         true
     }
 
     /// Before the window is used: puts into it what is held elsewhere.
     fn settle(&mut self) {
-        if let Some(run) = &mut self.run {
+        if let Some(Ongoing::Run(run)) = self.ongoing.as_deref_mut() {
             run.settle(&mut self.window);
         }
     }
 
+    fn run(&self) -> Option<&Run> {
+        match self.ongoing.as_deref() {
+            Some(Ongoing::Run(run)) => Some(run),
+            _ => None,
+        }
+    }
+
     fn commit(&mut self, message: &[u8]) {
-        self.run = None;
+        self.ongoing = None;
+        self.put_in(message);
+    }
+
+    fn put_in(&mut self, message: &[u8]) {
         self.window.append(message);
         self.owner.bytes += message.len() as u64;
     }

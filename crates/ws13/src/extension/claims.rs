@@ -12,13 +12,14 @@ use crate::frame::{OpCode, Rsv};
 /// assert!(!mine.overlaps(Claims::NONE.opcode(OpCode::Reserved4)));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Claims {
-    bits: Rsv,
-    /// A bit for each.
-    opcodes: u16,
-    /// RSV1 is "Per-Message Compressed" (RFC 7692 section 6).
-    deflate: bool,
-}
+pub struct Claims(
+    /// A bit for each reserved opcode, at its number. Those of opcodes that cannot be claimed stand for something else.
+    u16,
+);
+
+/// RSV1 is "Per-Message Compressed" (RFC 7692 section 6).
+const DEFLATE: u16 = 1 << OpCode::Close.bits();
+const OPCODES: u16 = 0xf8f8;
 
 /// What a frame that begins a message, or is a control frame, is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,52 +32,47 @@ pub(crate) enum Meaning {
 
 impl Claims {
     /// Nothing is claimed.
-    pub const NONE: Claims = Claims { bits: Rsv::NONE, opcodes: 0, deflate: false };
+    pub const NONE: Claims = Claims(0);
 
     #[cfg(feature = "deflate")]
-    pub(crate) const DEFLATE: Claims = Claims { deflate: true, ..Claims::NONE };
+    pub(crate) const DEFLATE: Claims = Claims(DEFLATE);
 
     /// Claims bits, too: on the first frame of a text or binary message, and on frames with a claimed opcode.
     #[must_use]
     pub const fn bits(self, bits: Rsv) -> Claims {
-        Claims { bits: self.bits.union(bits), ..self }
+        Claims(self.0 | place(bits))
     }
 
     /// Claims an opcode, too: 3 to 7 for messages, which may be fragmented, 11 to 15 for control frames. The RFC's own
     /// cannot be claimed.
     #[must_use]
     pub const fn opcode(self, opcode: OpCode) -> Claims {
-        let bit = if opcode.is_reserved() { 1 << opcode.bits() } else { 0 };
-        Claims { opcodes: self.opcodes | bit, ..self }
+        Claims(self.0 | 1 << opcode.bits() & OPCODES)
     }
 
     /// Whether both claim the same, so that no connection can have both.
     #[must_use]
     pub const fn overlaps(self, other: Claims) -> bool {
-        self.all_bits() & other.all_bits() != 0 || self.opcodes & other.opcodes != 0
+        self.taken() & other.taken() != 0
     }
 
     /// The claims of both.
     pub(crate) const fn union(self, other: Claims) -> Claims {
-        Claims {
-            bits: self.bits.union(other.bits),
-            opcodes: self.opcodes | other.opcodes,
-            deflate: self.deflate || other.deflate,
-        }
+        Claims(self.0 | other.0)
     }
 
     /// Whether an opcode that the RFC reserves means something; asked only where there is one.
     #[cold]
     pub(crate) fn has_opcode(self, opcode: OpCode) -> bool {
-        self.opcodes & (1 << opcode.bits()) != 0
+        self.0 & OPCODES & 1 << opcode.bits() != 0
     }
 
     /// Whether a frame may have these bits; asked only where there are some.
     #[cold]
     pub(crate) fn allow(self, rsv: Rsv, opcode: OpCode) -> bool {
         match opcode {
-            OpCode::Text | OpCode::Binary => self.is_compressed(rsv) || self.bits.contains(rsv),
-            opcode => opcode.is_reserved() && self.bits.contains(rsv),
+            OpCode::Text | OpCode::Binary => self.is_compressed(rsv) || self.has_bits(rsv),
+            opcode => opcode.is_reserved() && self.has_bits(rsv),
         }
     }
 
@@ -100,12 +96,22 @@ impl Claims {
     }
 
     fn is_compressed(self, rsv: Rsv) -> bool {
-        self.deflate && rsv == Rsv::RSV1
+        self.0 & DEFLATE != 0 && rsv == Rsv::RSV1
     }
 
-    const fn all_bits(self) -> u8 {
-        self.bits.bits() | if self.deflate { Rsv::RSV1.bits() } else { 0 }
+    fn has_bits(self, rsv: Rsv) -> bool {
+        self.0 & place(rsv) == place(rsv)
     }
+
+    /// With the bit of compression as what it is.
+    const fn taken(self) -> u16 {
+        if self.0 & DEFLATE != 0 { self.0 | place(Rsv::RSV1) } else { self.0 }
+    }
+}
+
+/// The bits in the places of the opcodes 0 to 2.
+const fn place(bits: Rsv) -> u16 {
+    (bits.bits() >> 4) as u16
 }
 
 #[cfg(test)]
