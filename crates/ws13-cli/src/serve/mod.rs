@@ -2,13 +2,15 @@
 
 mod http;
 mod room;
+mod tally;
 
 use crate::exit::Failure;
 use crate::values::{self, Interval};
 use clap::{Args, ValueEnum};
 use room::Room;
 use std::time::Duration;
-use ws13::handshake::{Origin, OriginPolicy, Subprotocol};
+use tally::Tally;
+use ws13::handshake::{Origin, OriginPolicy, Request, Subprotocol};
 use ws13::{Config, Deflate, Error, Event, LocalAddr, Server, Stream, WebSocket};
 
 /// What `ws13 serve` is asked.
@@ -80,15 +82,20 @@ impl Serve {
         let address = server.local_addr()?;
         let config = self.config();
         let room = Room::new(&config);
-        server = server.config(config).origins(self.origins()).on_http(http::answer);
+        let tally = Tally::default();
+        let counts = tally.clone();
+        let answer = move |request: &Request| http::answer(request, &counts);
+        server = server.config(config).origins(self.origins()).on_http(answer);
         for subprotocol in &self.subprotocol {
             server = server.subprotocol(subprotocol.clone());
         }
         let stop = stop_signal()?;
         announce(self.mode, &address);
         match self.mode {
-            Mode::Echo => server.serve_until(|_, socket| echo(socket), stop).await?,
-            Mode::Broadcast => server.serve_until(move |_, socket| room.clone().member(socket), stop).await?,
+            Mode::Echo => server.serve_until(move |_, socket| echo(socket, tally.clone()), stop).await?,
+            Mode::Broadcast => {
+                server.serve_until(move |_, socket| room.clone().member(socket, tally.clone()), stop).await?;
+            }
         }
         Ok(())
     }
@@ -116,7 +123,10 @@ impl Serve {
 }
 
 /// Sends each message back, out of the buffer that it came in.
-async fn echo(mut socket: WebSocket<Stream>) -> Result<(), Error> {
+async fn echo(mut socket: WebSocket<Stream>, tally: Tally) -> Result<(), Error> {
+    if socket.extensions().is_some() {
+        return echo_and_count(socket, tally).await;
+    }
     while let Some(mut lent) = socket.receive_ref().await? {
         while let Some((event, mut output)) = lent.next_event() {
             if let Event::Message(message) = event {
@@ -125,6 +135,25 @@ async fn echo(mut socket: WebSocket<Stream>) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The same, and counts what compression saves.
+async fn echo_and_count(mut socket: WebSocket<Stream>, tally: Tally) -> Result<(), Error> {
+    let mut tally = tally.connection();
+    loop {
+        match socket.receive_ref().await? {
+            None => return Ok(()),
+            Some(mut lent) => {
+                while let Some((event, mut output)) = lent.next_event() {
+                    if let Event::Message(message) = event {
+                        tally.messages(2 * message.as_bytes().len());
+                        output.send(message)?;
+                    }
+                }
+            }
+        }
+        tally.wire(socket.bytes_read() + socket.bytes_written() + socket.queued() as u64);
+    }
 }
 
 fn announce(mode: Mode, address: &LocalAddr) {

@@ -88,6 +88,16 @@ impl<S: Transport> WebSocket<S> {
         self.handle.access().connection.extensions().map(str::to_owned)
     }
 
+    /// All bytes that have arrived since the opening handshake: frames, headers and all.
+    pub fn bytes_read(&mut self) -> u64 {
+        self.handle.access().inbox.received()
+    }
+
+    /// All bytes that were written since the opening handshake.
+    pub fn bytes_written(&mut self) -> u64 {
+        self.handle.access().outbox.written()
+    }
+
     /// Waits for the next message; `None` when the connection was closed cleanly, whatever the code
     /// ([`closed`](WebSocket::closed) tells it).
     ///
