@@ -45,7 +45,7 @@ impl<'a> Outgoing<'a> {
     /// # let _ = message;
     /// ```
     pub fn extended(opcode: OpCode, rsv: Rsv, payload: &'a [u8]) -> Self {
-        Outgoing::new(Kind::Binary, Payload::Extended(opcode, rsv, payload))
+        Outgoing::new(Kind::Binary, Payload::Special(Special::Extended(opcode, rsv, payload)))
     }
 
     /// Sends this message as it is, where others are compressed: for what is compressed already, or for a secret that
@@ -73,10 +73,34 @@ pub(super) enum Payload<'a> {
     Shared(Bytes),
     /// Stands in the inbox, and can be taken out of it without a copy.
     Lent(MessageRef<'a>),
+    /// What is no ordinary message; one variant, so that ordinary ones are told from it at once.
+    Special(Special<'a>),
+}
+
+/// Outgoing payloads that come rarely, or are sent to many at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Special<'a> {
     /// Framed already.
     Prepared(&'a Prepared),
     /// An extension's.
     Extended(OpCode, Rsv, &'a [u8]),
+}
+
+impl Special<'_> {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Special::Prepared(prepared) => prepared.as_bytes(),
+            Special::Extended(_, _, bytes) => bytes,
+        }
+    }
+
+    /// The payload as counted bytes.
+    pub(super) fn to_bytes(self) -> Bytes {
+        match self {
+            Special::Prepared(prepared) => prepared.bytes(),
+            Special::Extended(_, _, bytes) => Bytes::copy_from_slice(bytes),
+        }
+    }
 }
 
 impl Payload<'_> {
@@ -86,8 +110,7 @@ impl Payload<'_> {
             Payload::Slice(slice) => slice,
             Payload::Shared(bytes) => bytes,
             Payload::Lent(message) => message.as_bytes(),
-            Payload::Prepared(prepared) => prepared.as_bytes(),
-            Payload::Extended(_, _, bytes) => bytes,
+            Payload::Special(special) => special.as_slice(),
         }
     }
 }
@@ -138,7 +161,7 @@ impl<'a> From<&'a Message> for Outgoing<'a> {
 
 impl<'a> From<&'a Prepared> for Outgoing<'a> {
     fn from(prepared: &'a Prepared) -> Self {
-        Outgoing::new(prepared.kind(), Payload::Prepared(prepared))
+        Outgoing::new(prepared.kind(), Payload::Special(Special::Prepared(prepared)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Messages that are framed once, and compressed as few times as can be, for any number of connections.
 
-use super::outgoing::{Outgoing, Payload};
+use super::outgoing::{Outgoing, Payload, Special};
 use crate::frame::{Header, Rsv};
 use crate::limits::Config;
 use crate::message::Kind;
@@ -122,7 +122,7 @@ impl Channel {
     /// ([`Outgoing::uncompressed`], with the feature `deflate`) is none of the row.
     pub fn prepare<'a>(&mut self, message: impl Into<Outgoing<'a>>) -> Prepared {
         let message = message.into();
-        if let Payload::Prepared(prepared) = message.payload {
+        if let Payload::Special(Special::Prepared(prepared)) = message.payload {
             return prepared.clone();
         }
         let frame = encode(message.kind, Rsv::NONE, message.payload.as_slice());

@@ -3,7 +3,7 @@
 use super::Role;
 use super::inbox::SHARE_FROM;
 use super::outbox::Outbox;
-use super::outgoing::{Outgoing, Payload};
+use super::outgoing::{Outgoing, Payload, Special};
 use crate::error::Misuse;
 use crate::extension::{Claims, Meaning};
 use crate::frame::{Header, MAX_CONTROL_PAYLOAD, MaskKey, OpCode, Rsv};
@@ -121,7 +121,7 @@ impl Sender {
             self.keys.is_none() && !self.closed && self.partial.is_none() && config.fragment_size.is_none();
         #[cfg(feature = "deflate")]
         let plain = plain && self.deflate.is_none();
-        let plain = plain && !matches!(message.payload, Payload::Extended(..));
+        let plain = plain && !matches!(message.payload, Payload::Special(_));
         if plain && len <= MAX_CONTROL_PAYLOAD && outbox.queued() < config.limits.queue_cap {
             // The commonest case, and quickly so: a small frame of a server, whose header is two bytes.
             let header = [0x80 | message.kind.opcode().bits(), len as u8];
@@ -141,22 +141,12 @@ impl Sender {
         outbox: &mut Outbox,
         config: &Config,
     ) -> Result<(), Misuse> {
-        if let Payload::Extended(opcode, rsv, payload) = message.payload {
-            return self.extended(opcode, rsv, payload, outbox, config);
+        if let Payload::Special(special) = message.payload {
+            return self.special(special, message, outbox, config);
         }
         self.check_open(outbox, config)?;
         if self.partial.is_some() {
             return Err(Misuse::MessageUnfinished);
-        }
-        if let Payload::Prepared(prepared) = message.payload {
-            if self.keys.is_none() && config.fragment_size.is_none() {
-                #[cfg(feature = "deflate")]
-                if message.compress && self.prepared_compressed(prepared, outbox, config) {
-                    return Ok(());
-                }
-                queue_frame(prepared.frame(), outbox);
-                return Ok(());
-            }
         }
         #[cfg(feature = "deflate")]
         if let Some(half) = self.deflate {
@@ -164,6 +154,38 @@ impl Sender {
             return Ok(());
         }
         self.whole(Rsv::NONE, message.kind.opcode(), message.payload, outbox, config);
+        Ok(())
+    }
+
+    /// Queues what is prepared for many, or an extension's.
+    #[inline(never)]
+    fn special(
+        &mut self,
+        special: Special<'_>,
+        mut message: Outgoing<'_>,
+        outbox: &mut Outbox,
+        config: &Config,
+    ) -> Result<(), Misuse> {
+        let prepared = match special {
+            Special::Extended(opcode, rsv, payload) => {
+                return self.extended(opcode, rsv, payload, outbox, config);
+            }
+            Special::Prepared(prepared) => prepared,
+        };
+        if self.keys.is_some() || config.fragment_size.is_some() {
+            // Its frame would not do: as any other message.
+            message.payload = Payload::Shared(special.to_bytes());
+            return self.message_of_any_kind(message, outbox, config);
+        }
+        self.check_open(outbox, config)?;
+        if self.partial.is_some() {
+            return Err(Misuse::MessageUnfinished);
+        }
+        #[cfg(feature = "deflate")]
+        if message.compress && self.prepared_compressed(prepared, outbox, config) {
+            return Ok(());
+        }
+        queue_frame(prepared.frame(), outbox);
         Ok(())
     }
 
@@ -439,8 +461,7 @@ fn shared(payload: Payload<'_>) -> Bytes {
         Payload::Slice(slice) => Bytes::copy_from_slice(slice),
         Payload::Shared(bytes) => bytes,
         Payload::Lent(message) => message.into_bytes(),
-        Payload::Prepared(prepared) => prepared.bytes(),
-        Payload::Extended(_, _, bytes) => Bytes::copy_from_slice(bytes),
+        Payload::Special(special) => special.to_bytes(),
     }
 }
 
