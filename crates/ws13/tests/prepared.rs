@@ -156,6 +156,22 @@ fn an_ordinary_message_refers_back_to_prepared_ones_and_the_other_way() {
 }
 
 #[test]
+fn short_messages_get_smaller_once_there_are_some() {
+    let mut channel = Channel::new(&config());
+    let mut receiver = Receiver::new(agreed(true, 15));
+    let row = |n: usize| {
+        format!("{{\"id\":{},\"name\":\"sensor-{}\",\"value\":{},\"unit\":\"c\"}}", n * 7919, n % 13, n % 97)
+    };
+    let mut sizes = Vec::new();
+    for n in 0..30 {
+        let text = format!("{:<64}", row(n));
+        sizes.push(receiver.send(&channel.prepare(&*text), text.as_bytes()));
+    }
+    assert!(sizes.iter().all(|size| *size <= 64 + 8), "{sizes:?}");
+    assert!(sizes[20..].iter().all(|size| *size < 40), "{sizes:?}");
+}
+
+#[test]
 fn what_should_not_be_compressed_or_is_short_is_none_of_the_row() {
     let mut channel = Channel::new(&config());
     let mut receiver = Receiver::new(agreed(true, 15));

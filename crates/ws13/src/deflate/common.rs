@@ -14,6 +14,9 @@ use std::vec::Vec;
 /// window holds as much of, so that few compressions serve all.
 const REACHES: [usize; 4] = [8192, 2048, 512, 0];
 
+/// What a short message may cost more, in bytes, so that there is something to refer back to.
+const INVESTED: usize = 8;
+
 /// Compressions of one message, at most.
 const MOST: usize = 4;
 
@@ -131,10 +134,18 @@ impl Common {
         let mut out = pool::take_buffer(Buffer::Output);
         let written = encoder.flush(&self.message, &mut out);
         let smaller = out[..written].strip_suffix(&super::compress::TAIL);
-        let frame = smaller.filter(|bytes| bytes.len() < self.message.len()).map(frame);
+        let frame =
+            smaller.filter(|bytes| bytes.len() < self.message.len() + self.invested(reach)).map(frame);
         pool::give_buffer(Buffer::Output, out);
         pool::give_encoder(encoder);
         frame
+    }
+
+    /// Bytes that a compressed message may be longer than it is: a short one by itself hardly ever gets smaller, but those
+    /// after it do where it is in the window.
+    fn invested(&self, reach: usize) -> usize {
+        let is_short = self.message.len() < REACHES[2];
+        if reach == 0 && is_short && !self.tail.is_empty() { INVESTED } else { 0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Made>> {
