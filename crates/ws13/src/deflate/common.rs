@@ -1,5 +1,6 @@
 //! Messages that are compressed once for many connections, against what all of them were sent before.
 
+use super::compress::{INVESTED, SHORT};
 use super::pool::{self, Buffer, Shape};
 use super::window::Window;
 use super::{Deflate, Half};
@@ -13,9 +14,6 @@ use std::vec::Vec;
 /// How far back into the channel a compression may reach, in bytes: one of these. A receiver takes the one that its
 /// window holds as much of, so that few compressions serve all.
 const REACHES: [usize; 4] = [8192, 2048, 512, 0];
-
-/// What a short message may cost more, in bytes, so that there is something to refer back to.
-const INVESTED: usize = 8;
 
 /// Compressions of one message, at most.
 const MOST: usize = 4;
@@ -144,8 +142,7 @@ impl Common {
     /// Bytes that a compressed message may be longer than it is: a short one by itself hardly ever gets smaller, but those
     /// after it do where it is in the window.
     fn invested(&self, reach: usize) -> usize {
-        let is_short = self.message.len() < REACHES[2];
-        if reach == 0 && is_short && !self.tail.is_empty() { INVESTED } else { 0 }
+        if reach == 0 && self.message.len() < SHORT && !self.tail.is_empty() { INVESTED } else { 0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Made>> {

@@ -14,6 +14,12 @@ use std::sync::Arc;
 /// "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end" (RFC 7692 section 7.2.1).
 pub(super) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
+/// A message of less bytes hardly ever gets smaller by itself; the ones after it do where it is in the window.
+pub(super) const SHORT: usize = 512;
+
+/// What a short message may cost more, in bytes, where the window has little: so that there is something to refer back to.
+pub(super) const INVESTED: usize = 8;
+
 /// What a connection keeps for the messages that it sends compressed.
 pub(crate) struct Deflation {
     window: Window,
@@ -41,7 +47,7 @@ impl Deflation {
         }
     }
 
-    /// Has `queue` queue the message, compressed, where that makes it smaller; says whether it did.
+    /// Has `queue` queue the message, compressed, where that makes it smaller, or will those to come; says whether it did.
     pub(crate) fn message(
         &mut self,
         half: Half,
@@ -50,6 +56,8 @@ impl Deflation {
         queue: impl FnOnce(&[u8]),
     ) -> bool {
         self.settle();
+        let invested = half.takeover && message.len() < SHORT && self.window.len() < SHORT;
+        let most = message.len() + if invested { INVESTED } else { 0 };
         let mut out = pool::take_buffer(Buffer::Output);
         let owner = half.takeover.then_some(self.owner);
         let shape = shape(half, settings);
@@ -57,7 +65,7 @@ impl Deflation {
             let written = encoder.flush(message, &mut out);
             // The empty message has no tail; it could not get smaller.
             let smaller = out[..written].strip_suffix(&TAIL);
-            let smaller = smaller.filter(|bytes| bytes.len() < message.len()).map(<[u8]>::len);
+            let smaller = smaller.filter(|bytes| bytes.len() < most).map(<[u8]>::len);
             (smaller, smaller.map(|_| message.len()))
         });
         if let Some(len) = compressed {

@@ -25,6 +25,11 @@ impl Window {
         self.limit as usize
     }
 
+    /// How many bytes it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// What it holds: the older bytes, the newer bytes.
     pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
         let (newer, older) = self.bytes.split_at(self.start as usize);
