@@ -1,11 +1,11 @@
 // npm's `ws` for bin/deflate.rs: messages of a server's sockets, compressed, into nothing.
 //
-//   node deflate.mjs FOLDER-WITH-node_modules SIZE CONNECTIONS LEVEL TAKEOVER COUNT
+//   node deflate.mjs FOLDER-WITH-node_modules SIZE CONNECTIONS LEVEL TAKEOVER COUNT WARM-UP
 import { createRequire } from 'node:module'
 import { Writable } from 'node:stream'
 
 const [folder, ...numbers] = process.argv.slice(2)
-const [size, connections, level, takeover, count] = numbers.map(Number)
+const [size, connections, level, takeover, count, warmUp] = numbers.map(Number)
 const require = createRequire(`${folder}/package.json`)
 const Sender = require(`${folder}/node_modules/ws/lib/sender.js`)
 const PerMessageDeflate = require(`${folder}/node_modules/ws/lib/permessage-deflate.js`)
@@ -19,7 +19,7 @@ const senders = Array.from({ length: connections }, () => {
 })
 const send = (at, text) => new Promise(done => senders[at].send(text, { fin: true, compress: true, binary: false, mask: false, readOnly: true }, done))
 
-for (let number = 0; number < Math.max(count >> 2, connections); number++) await send(number % connections, message(number))
+for (let number = 0; number < warmUp; number++) await send(number % connections, message(number))
 const messages = Array.from({ length: count }, (_, number) => message(number + count))
 bytes = 0
 const before = process.cpuUsage()

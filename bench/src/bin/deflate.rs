@@ -29,6 +29,7 @@ const IN_TURN: [usize; 3] = [1, 64, 512];
 /// Bytes that go in for one figure, at most, and messages at least.
 const BUDGET: usize = 6 << 20;
 const LEAST: usize = 6;
+const WINDOW: usize = 16 << 10;
 
 /// Sends one message on one connection; gives its bytes on the wire.
 type Send = Box<dyn FnMut(usize, &str) -> usize>;
@@ -71,12 +72,17 @@ fn main() -> io::Result<()> {
 }
 
 fn count(setting: Setting, size: usize) -> usize {
-    (BUDGET / size).clamp(LEAST, 4 * setting.connections.max(1000)).max(4 * setting.connections)
+    (BUDGET / size).clamp(LEAST, 4000).max(2 * setting.connections)
+}
+
+/// Messages on each connection beforehand, so that there is as much to refer back to as there will be.
+fn warm_up(size: usize) -> usize {
+    (WINDOW / size).max(1)
 }
 
 fn measure(mut send: Send, setting: Setting, size: usize) -> String {
     let count = count(setting, size);
-    for number in 0..(count / 4).max(setting.connections) {
+    for number in 0..setting.connections * warm_up(size) {
         send(number % setting.connections, &message(number, size));
     }
     let messages: Vec<String> = (0..count).map(|number| message(number + count, size)).collect();
@@ -161,8 +167,14 @@ fn yawc(setting: Setting) -> Option<Send> {
         options = options.server_no_context_takeover();
     }
     let written = Arc::new(AtomicUsize::new(0));
-    let socket =
-        |_| WebSocket::from_stream(Nothing(Arc::clone(&written)), Role::Server, options.clone()).ok();
+    let agreed = match setting.takeover {
+        true => "permessage-deflate",
+        false => "permessage-deflate; server_no_context_takeover",
+    };
+    let socket = |_| {
+        let stream = Nothing(Arc::clone(&written));
+        WebSocket::from_stream_with_extensions(stream, Role::Server, Some(agreed), options.clone()).ok()
+    };
     let sockets: Option<Vec<_>> = (0..setting.connections).map(socket).collect();
     let mut sockets = sockets?;
     let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;
@@ -206,8 +218,15 @@ fn node(folder: &str, setting: Setting, size: usize) -> String {
     let mut command = Command::new("node");
     command.current_dir(folder).arg(script).arg(folder);
     command.args(
-        [size, setting.connections, setting.level.into(), setting.takeover.into(), count(setting, size)]
-            .map(|n| n.to_string()),
+        [
+            size,
+            setting.connections,
+            setting.level.into(),
+            setting.takeover.into(),
+            count(setting, size),
+            setting.connections * warm_up(size),
+        ]
+        .map(|n| n.to_string()),
     );
     match command.output() {
         Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().to_owned(),

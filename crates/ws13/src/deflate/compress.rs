@@ -61,13 +61,14 @@ impl Deflation {
         let mut out = pool::take_buffer(Buffer::Output);
         let owner = half.takeover.then_some(self.owner);
         let shape = shape(half, settings);
-        let compressed = pool::with_encoder(shape, &self.window, owner, |encoder| {
-            let written = encoder.flush(message, &mut out);
-            // The empty message has no tail; it could not get smaller.
-            let smaller = out[..written].strip_suffix(&TAIL);
-            let smaller = smaller.filter(|bytes| bytes.len() < most).map(<[u8]>::len);
-            (smaller, smaller.map(|_| message.len()))
-        });
+        let compressed =
+            pool::with_encoder(shape, &self.window, owner, worth(shape.level, message.len()), |encoder| {
+                let written = encoder.flush(message, &mut out);
+                // The empty message has no tail; it could not get smaller.
+                let smaller = out[..written].strip_suffix(&TAIL);
+                let smaller = smaller.filter(|bytes| bytes.len() < most).map(<[u8]>::len);
+                (smaller, smaller.map(|_| message.len()))
+            });
         if let Some(len) = compressed {
             queue(&out[..len]);
             self.commit(message);
@@ -152,6 +153,15 @@ impl Deflation {
         self.owner.bytes += message.len() as u64;
     }
 }
+
+/// How much of the window is worth its price, to prime an encoder for one message of this length: some 0.7 us a KiB. Who
+/// asks for speed pays less; else it is all of it from 256 bytes on.
+fn worth(level: u8, message: usize) -> usize {
+    if level <= FAST { (8 * message).max(1024) } else { (32 * message).max(2048) }
+}
+
+/// Levels up to this one are chosen for speed.
+const FAST: u8 = 2;
 
 fn shape(half: Half, settings: &Deflate) -> Shape {
     Shape { level: settings.level, memory_level: settings.memory_level, window_bits: half.window_bits }

@@ -166,12 +166,14 @@ pub(super) fn give_encoder(encoder: Encoder) {
     let _ = POOL.try_with(|pool| pool.borrow_mut().give_cold(encoder));
 }
 
-/// Has `work` done by an encoder that holds the window: by the one that still does, where there is one. It says how
-/// many bytes it has put in, or that the encoder's state is of no use.
+/// Has `work` done by an encoder that holds the window: by the one that still does, where there is one. One that is
+/// given away after it holds only as much of the window's end as is `worth` it. The work says how many bytes it has
+/// put in, or that the encoder's state is of no use.
 pub(super) fn with_encoder<T>(
     shape: Shape,
     window: &Window,
     owner: Option<Owner>,
+    worth: usize,
     work: impl FnOnce(&mut Encoder) -> (T, Option<usize>),
 ) -> T {
     let Some(owner) = owner else {
@@ -184,7 +186,7 @@ pub(super) fn with_encoder<T>(
     let (mut encoder, is_warm) = match found {
         Found::Ready(encoder) => (encoder, true),
         Found::Warm(encoder) => (primed(encoder, shape, window.parts()), true),
-        Found::Cold(encoder) => (primed(encoder, shape, window.parts()), false),
+        Found::Cold(encoder) => (primed(encoder, shape, window.last(worth)), false),
     };
     let (value, put_in) = work(&mut encoder);
     let _ = POOL.try_with(|pool| {

@@ -36,6 +36,14 @@ impl Window {
         (older, newer)
     }
 
+    /// The last `len` bytes of what it holds, in two parts.
+    pub(crate) fn last(&self, len: usize) -> (&[u8], &[u8]) {
+        let (older, newer) = self.parts();
+        let end = |part: &'_ [u8], len: usize| part.len() - part.len().min(len);
+        let from_older = len.saturating_sub(newer.len());
+        (&older[end(older, from_older)..], &newer[end(newer, len)..])
+    }
+
     /// Puts bytes in; the oldest go where there is no room.
     pub(crate) fn append(&mut self, mut fresh: &[u8]) {
         let limit = self.limit as usize;
@@ -91,6 +99,10 @@ mod tests {
                 all.extend_from_slice(&piece);
                 let (older, newer) = window.parts();
                 prop_assert_eq!([older, newer].concat(), &all[all.len().saturating_sub(limit)..]);
+                for len in [0, 1, limit / 2, limit, limit + 1] {
+                    let (older, newer) = window.last(len);
+                    prop_assert_eq!([older, newer].concat(), &all[all.len().saturating_sub(limit.min(len))..]);
+                }
                 prop_assert!(window.bytes.capacity() <= limit);
             }
         }
