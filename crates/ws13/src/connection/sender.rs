@@ -36,7 +36,7 @@ pub(super) struct Sender {
     /// The message that is being written in parts.
     partial: Option<Partial>,
     /// The Pong that is owed while earlier ones are not written yet.
-    owed_pong: Option<Box<Pong>>,
+    owed_pong: Option<Box<[u8]>>,
     /// Pongs that were queued since all of them were written.
     queued_pongs: u8,
     /// The count of written bytes at which the last of them is gone.
@@ -50,9 +50,6 @@ pub(super) struct Sender {
     #[cfg(feature = "deflate")]
     deflation: Option<Box<crate::deflate::Deflation>>,
 }
-
-/// The payload of a Pong, rarely kept: behind one thin pointer.
-struct Pong(Box<[u8]>);
 
 /// A message that is being written in parts.
 struct Partial {
@@ -315,15 +312,15 @@ impl Sender {
             self.queued_pongs += 1;
             self.pongs_gone_at = self.control_ahead(Rsv::NONE, OpCode::Pong, payload, outbox);
         } else {
-            self.owed_pong = Some(Box::new(Pong(payload.into())));
+            self.owed_pong = Some(payload.into());
         }
     }
 
     /// Queues the owed Pong when the earlier ones are written.
     pub(super) fn settle_pong(&mut self, outbox: &mut Outbox) {
         if outbox.written() >= self.pongs_gone_at {
-            if let Some(pong) = self.owed_pong.take() {
-                self.pong(&pong.0, outbox);
+            if let Some(payload) = self.owed_pong.take() {
+                self.pong(&payload, outbox);
             }
         }
     }
@@ -334,8 +331,8 @@ impl Sender {
             return;
         }
         // A Ping that came before is still answered: only a received Close would excuse us (5.5.2).
-        if let Some(pong) = self.owed_pong.take() {
-            self.control_ahead(Rsv::NONE, OpCode::Pong, &pong.0, outbox);
+        if let Some(payload) = self.owed_pong.take() {
+            self.control_ahead(Rsv::NONE, OpCode::Pong, &payload, outbox);
         }
         self.abandon();
         self.frame(true, Rsv::NONE, OpCode::Close, Payload::Slice(payload), payload.len(), outbox);

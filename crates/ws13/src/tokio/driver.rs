@@ -140,6 +140,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if written.is_pending() && !knows {
             self.leave_writing();
         }
+        self.park_outgoing();
+    }
+
+    /// Gives back the outbox's buffer, where nothing is queued: its own task may not look at this connection for long.
+    pub(super) fn park_outgoing(&mut self) {
         if let Some(buffer) = self.outbox.park() {
             pool::give_back_outgoing(buffer);
         }

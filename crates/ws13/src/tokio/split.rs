@@ -125,7 +125,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     fn write_now(&self) -> Result<(), Error> {
         let mut driver = self.0.lock();
         match driver.poll_flush(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(sent) => sent,
+            Poll::Ready(sent) => {
+                driver.park_outgoing();
+                sent
+            }
             Poll::Pending => {
                 driver.leave_writing();
                 Ok(())
