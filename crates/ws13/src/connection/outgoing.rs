@@ -87,6 +87,8 @@ pub(super) enum Special<'a> {
 }
 
 impl Special<'_> {
+    #[cold]
+    #[inline(never)]
     fn as_slice(&self) -> &[u8] {
         match self {
             Special::Prepared(prepared) => prepared.as_bytes(),
