@@ -1,6 +1,7 @@
 //! Compressed messages on their way out (RFC 7692 section 6.1).
 
-use super::{Sender, queue_frame};
+use super::Sender;
+use super::special::queue_frame;
 use crate::connection::outbox::Outbox;
 use crate::connection::outgoing::{Outgoing, Payload};
 use crate::connection::prepared::{self, Prepared};
