@@ -18,11 +18,24 @@ const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? 
 const page = await browser.newPage();
 await page.goto(address);
 const results = await page.evaluate(echo, address.replace('http:', 'ws:'));
+results.push(...await console_(page));
 await browser.close();
 for (const [name, right] of results) console.log(`${right ? 'ok' : 'not ok'} - ${name}`);
 const failed = results.filter(([, right]) => !right).length;
 console.log(`${results.length - failed} passed, ${failed} failed`);
 process.exit(failed ? 1 : 0);
+
+// The console page itself shows what was agreed on, and what the server says that it saves.
+async function console_(page) {
+  await page.click('#connect');
+  await page.fill('#message', 'the same again and again, '.repeat(100));
+  await page.press('#message', 'Enter');
+  const shown = page.waitForFunction(() => / on the wire for .* of messages: \d+ %$/.test(document.getElementById('compression').textContent),
+    null, { timeout: 10_000 });
+  const told = await shown.then(() => true, () => false);
+  const extensions = await page.locator('#extensions').textContent();
+  return [['the console page shows the extension', extensions === 'permessage-deflate'], ['and what it saves', told]];
+}
 
 // Runs in the page: sends messages of many sorts, wants each back as it was.
 async function echo(url) {

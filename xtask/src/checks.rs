@@ -10,6 +10,7 @@ const FEATURES: &[Option<&str>] = &[
     Some("std"),
     Some("tokio"),
     Some("json"),
+    Some("deflate"),
     Some("tokio,json"),
     Some("tls"),
     Some("tokio,tls"),
@@ -95,6 +96,12 @@ pub(crate) fn examples() -> Outcome {
 pub(crate) fn ws13() -> Result<PathBuf, String> {
     run(&mut cargo("build --quiet --release -p ws13-cli"))?;
     Ok(tools::target().join("release/ws13"))
+}
+
+/// The example that broadcasts.
+pub(crate) fn broadcast() -> Result<PathBuf, String> {
+    run(&mut cargo("build --quiet -p ws13 --example broadcast --all-features"))?;
+    Ok(tools::target().join("debug/examples/broadcast"))
 }
 
 /// The release build of the client that Autobahn tests.

@@ -1,6 +1,6 @@
 //! Other people's software against the `ws13` command: a browser, npm's ws, PyPI's websockets.
 
-use crate::checks::ws13;
+use crate::checks::{broadcast, ws13};
 use crate::dial::dial;
 use crate::tools::{
     self, Outcome, Served, apt_install, command, folder, found, once, output, run, run_within,
@@ -22,7 +22,10 @@ pub(crate) fn browser() -> Outcome {
     let mut console = node_script(&dir, "console.mjs");
     let mut deflate = node_script(&dir, "deflate.mjs");
     run_within(PATIENCE, console.arg(server.http()).env("CHROMIUM", &chromium))?;
-    run_within(PATIENCE, deflate.arg(compressing.http()).env("CHROMIUM", &chromium))
+    run_within(PATIENCE, deflate.arg(compressing.http()).env("CHROMIUM", &chromium))?;
+    let everyone = Served::start(command(broadcast()?).arg("127.0.0.1:0"))?;
+    let mut broadcast = node_script(&dir, "broadcast.mjs");
+    run_within(PATIENCE, broadcast.arg(server.http()).arg(&everyone.url).env("CHROMIUM", &chromium))
 }
 
 /// Where the browser is; installs it where there is none.
@@ -42,13 +45,17 @@ pub(crate) fn node() -> Outcome {
         dial(&ws13()?, &theirs.url),
     )?;
     let compressing = serve_echo(&["--compress"])?;
-    run_within(PATIENCE, node_script(&dir, "deflate.mjs").arg(&compressing.url).arg(ws13()?))
+    run_within(PATIENCE, node_script(&dir, "deflate.mjs").arg(&compressing.url).arg(ws13()?))?;
+    let everyone = Served::start(command(broadcast()?).arg("127.0.0.1:0"))?;
+    run_within(PATIENCE, node_script(&dir, "broadcast.mjs").arg(&everyone.url))
 }
 
 pub(crate) fn python() -> Outcome {
     let ours = serve_echo(&["--subprotocol", SUBPROTOCOL])?;
     let theirs = Served::start(&mut python_script("server.py")?)?;
-    both_ways(run_within(PATIENCE, python_script("client.py")?.arg(&ours.url)), dial(&ws13()?, &theirs.url))
+    both_ways(run_within(PATIENCE, python_script("client.py")?.arg(&ours.url)), dial(&ws13()?, &theirs.url))?;
+    let compressing = serve_echo(&["--compress"])?;
+    run_within(PATIENCE, python_script("deflate.py")?.arg(&compressing.url).arg(ws13()?))
 }
 
 /// A script of tests/foreign/python, with the packages that it needs.

@@ -42,6 +42,9 @@ pub(crate) struct Connect {
     /// Offer to compress messages (permessage-deflate)
     #[arg(long)]
     compress: bool,
+    /// Say on standard error what was agreed on, and at the end what crossed the wire
+    #[arg(short, long)]
+    verbose: bool,
     /// The largest message that is taken, such as 16MiB
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = values::size)]
     max_message: usize,
@@ -78,11 +81,16 @@ impl Connect {
             let stay = Stay { binary: self.binary, count: self.count, deadline };
             return stay.run(self.client()?).await;
         }
-        let socket = self.client()?.connect().await?;
+        let mut socket = self.client()?.connect().await?;
         let interactive = io::stdin().is_terminal() && io::stderr().is_terminal();
         if interactive {
             let subprotocol = socket.subprotocol().map(|name| format!(" ({name})")).unwrap_or_default();
             eprintln!("connected to {}{subprotocol}; type lines, end with Ctrl-D", self.url);
+        }
+        if interactive || self.verbose {
+            if let Some(agreed) = socket.extensions() {
+                eprintln!("agreed on {agreed}");
+            }
         }
         let (sender, receiver) = socket.split();
         let mut talk = Talk {
@@ -91,10 +99,11 @@ impl Connect {
             binary: self.binary,
             asked: self.count,
             came: Rc::default(),
+            bytes: Rc::default(),
             interactive,
         };
         let mut interrupt = pin!(tokio::signal::ctrl_c());
-        tokio::select! {
+        let ended = tokio::select! {
             ended = talk.run() => ended,
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                 talk.say_goodbye().await;
@@ -104,7 +113,11 @@ impl Connect {
                 talk.say_goodbye().await;
                 Ok(())
             }
+        };
+        if interactive || self.verbose {
+            talk.tell_compression();
         }
+        ended
     }
 
     fn client(&self) -> Result<Client, Failure> {
@@ -134,6 +147,8 @@ struct Talk {
     /// How many messages are waited for, where they are counted.
     asked: Option<u64>,
     came: Rc<Cell<u64>>,
+    /// Bytes of messages, both ways.
+    bytes: Rc<Cell<u64>>,
     interactive: bool,
 }
 
@@ -143,7 +158,7 @@ impl Talk {
         let sender = self.sender.clone();
         // Without a count, the end of the input is the end, once the answers have come.
         let answers = self.asked.is_none().then(|| Rc::clone(&self.came));
-        let mut sending = pin!(send_lines(sender, self.binary, answers));
+        let mut sending = pin!(send_lines(sender, self.binary, answers, Rc::clone(&self.bytes)));
         let mut sent = false;
         let mut receiving = pin!(self.receive());
         loop {
@@ -165,6 +180,7 @@ impl Talk {
             match self.receiver.receive().await? {
                 Some(message) => {
                     self.came.set(self.came.get() + 1);
+                    self.bytes.set(self.bytes.get() + message.len() as u64);
                     print(&message)?;
                 }
                 None => return self.ended_by_peer(),
@@ -197,6 +213,15 @@ impl Talk {
         let _ = timeout(GOODBYE, goodbye).await;
     }
 
+    /// What messages became on the wire, where something was agreed on that changes that.
+    fn tell_compression(&mut self) {
+        let (messages, wire) = (self.bytes.get(), self.receiver.bytes_read() + self.receiver.bytes_written());
+        if self.receiver.extensions().is_some() && messages > 0 {
+            let percent = 100 * wire / messages;
+            eprintln!("{wire} bytes on the wire for {messages} bytes of messages: {percent} %");
+        }
+    }
+
     fn so_far(&self) -> String {
         match self.asked {
             Some(asked) => format!("{} of {asked} messages had come", self.came.get()),
@@ -211,11 +236,15 @@ async fn send_lines(
     sender: Sender<Stream>,
     binary: bool,
     answers: Option<Rc<Cell<u64>>>,
+    bytes: Rc<Cell<u64>>,
 ) -> Result<(), Failure> {
     let mut input = lines::input();
     while let Some(line) = input.recv().await {
         match lines::message(line?, binary) {
-            Ok(message) => sender.send(message).await?,
+            Ok(message) => {
+                bytes.set(bytes.get() + message.len() as u64);
+                sender.send(message).await?;
+            }
             Err(complaint) => eprintln!("ws13: {complaint}"),
         }
     }

@@ -155,3 +155,29 @@ fn threads_are_as_many_as_asked() {
         assert_eq!(talk.stdout, b"hi\n");
     }
 }
+
+#[test]
+fn what_compression_saves_is_told() {
+    let (_server, address) = echo(&["--compress"]);
+    let told = || http(&address, &format!("GET /compression HTTP/1.1\r\nHost: {address}\r\n\r\n"));
+    assert!(told().ends_with("{\"connections\":0,\"messages\":0,\"wire\":0}"), "{}", told());
+    let line = "the same words again and again, ".repeat(50);
+    let url = format!("ws://{address}/");
+    let output = run(
+        &["connect", "--compress", "-v", "--count", "3", &url],
+        format!("{line}\n{line}\n{line}\n").as_bytes(),
+    );
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("agreed on permessage-deflate\n"), "{said}");
+    assert!(
+        said.contains(&format!(" bytes on the wire for {} bytes of messages: ", 6 * line.len())),
+        "{said}"
+    );
+    let percent = said.rsplit(": ").next().unwrap().trim().trim_end_matches(" %");
+    assert!(percent.parse::<u64>().unwrap() < 20, "{said}");
+    let told = told();
+    assert!(told.contains(&format!("{{\"connections\":1,\"messages\":{},", 6 * line.len())), "{told}");
+    // Without it nothing is said, and nothing is counted.
+    let output = run(&["connect", "-v", "--count", "1", &url], format!("{line}\n").as_bytes());
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -81,7 +81,7 @@ fn drive(
                 },
                 Event::Closed(closed) => return Ok(*closed),
                 // Pings have been answered already.
-                Event::Ping(_) | Event::Pong(_) | Event::Part(_) => {}
+                Event::Ping(_) | Event::Pong(_) | Event::Part(_) | Event::Extended(_) => {}
             }
         }
         while connection.wants_write(&mut outbox) {

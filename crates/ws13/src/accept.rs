@@ -50,6 +50,7 @@ impl AcceptSettings {
         {
             self.options().deflate = config.deflate.clone();
         }
+        self.options().extensions.clone_from(&config.extensions);
         self.config = config;
     }
 

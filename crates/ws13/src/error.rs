@@ -1,7 +1,7 @@
 //! What can go wrong, sorted by who is at fault: the peer, a limit, the caller, the network.
 
 use crate::close::{CloseCode, CloseError};
-use crate::frame::HeaderError;
+use crate::frame::{HeaderError, OpCode, Rsv};
 use core::fmt;
 
 /// Why this endpoint failed the connection (RFC 6455 section 7.1.7).
@@ -102,10 +102,20 @@ pub enum Misuse {
         /// Its length, in bytes.
         len: usize,
     },
+    /// A frame of an extension that was not agreed on: a reserved opcode or bits that none claims.
+    NotAgreed {
+        /// Its opcode.
+        opcode: OpCode,
+        /// Its reserved bits.
+        rsv: Rsv,
+    },
     /// A message while another one is being written in parts.
     MessageUnfinished,
     /// A part of a message that was not begun, or is finished.
     NoMessageBegun,
+    /// A text that is written in parts is not UTF-8 with this part, or would end in the middle of a character (section
+    /// 8.1).
+    Utf8,
     /// The outgoing queue is full.
     QueueFull,
 }
@@ -182,8 +192,17 @@ impl fmt::Display for Misuse {
             Misuse::ControlPayload { len } => {
                 write!(f, "a control frame's payload has {len} bytes; 125 are the most")
             }
+            Misuse::NotAgreed { opcode, rsv } => write!(
+                f,
+                "no extension was agreed on for the opcode {} with the reserved bits {:#04x}",
+                opcode.bits(),
+                rsv.bits()
+            ),
             Misuse::MessageUnfinished => f.write_str("a message is being written in parts; finish it first"),
             Misuse::NoMessageBegun => f.write_str("no message is being written in parts"),
+            Misuse::Utf8 => {
+                f.write_str("with this part the text is not valid UTF-8; send bytes as a binary message")
+            }
             Misuse::QueueFull => {
                 f.write_str("the outgoing queue is full; wait until the peer has taken some of it")
             }

@@ -1,4 +1,6 @@
-//! Extensions (RFC 6455 section 9): how they are named in a handshake, and which reserved bits they claim.
+//! Extensions (RFC 6455 section 9): how they are named in a handshake, agreed on, and what they claim of a frame.
+//!
+//! permessage-deflate is one, and built in. One of your own implements [`Negotiate`].
 //!
 //! ```
 //! use ws13::extension::{self, Extension};
@@ -12,7 +14,15 @@
 //! # Ok::<(), ws13::extension::Malformed>(())
 //! ```
 
-use crate::frame::{OpCode, Rsv};
+mod claims;
+mod negotiate;
+
+pub use claims::Claims;
+pub(crate) use claims::Meaning;
+pub use negotiate::Negotiate;
+#[cfg(feature = "std")]
+pub(crate) use negotiate::{answers, check, offers};
+
 use alloc::borrow::{Cow, ToOwned};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -113,26 +123,6 @@ impl fmt::Display for Malformed {
 }
 
 impl core::error::Error for Malformed {}
-
-/// Which reserved bits the agreed extensions give a meaning to (RFC 6455 section 5.2), on the first frame of a
-/// message; everywhere else they are a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Claims(Rsv);
-
-impl Claims {
-    /// No extension was agreed on.
-    pub(crate) const NONE: Claims = Claims(Rsv::NONE);
-
-    /// RFC 7692, section 6: RSV1 is "Per-Message Compressed".
-    #[cfg(feature = "deflate")]
-    pub(crate) const DEFLATE: Claims = Claims(Rsv::RSV1);
-
-    /// Whether a frame may have these bits; asked only where there are some.
-    #[cold]
-    pub(crate) fn allow(self, rsv: Rsv, opcode: OpCode) -> bool {
-        matches!(opcode, OpCode::Text | OpCode::Binary) && self.0.contains(rsv)
-    }
-}
 
 /// Whether the byte may stand in a token: tchar of RFC 9110, section 5.6.2.
 pub(crate) fn is_token_byte(byte: u8) -> bool {
@@ -256,16 +246,5 @@ mod tests {
         assert_eq!(parse(&format!("b{}x", " ".repeat(32_000))), Err(Malformed));
         assert_eq!(parse(&format!("b; x=\"{}", "\\c".repeat(32_000))), Err(Malformed));
         assert_eq!(parse(&",".repeat(64_000)), Ok(vec![]));
-    }
-
-    #[test]
-    fn reserved_bits_are_claimed_on_the_first_frame_of_a_message_only() {
-        let both = Rsv::RSV1.union(Rsv::RSV2);
-        for opcode in [OpCode::Text, OpCode::Binary, OpCode::Continuation, OpCode::Ping, OpCode::Close] {
-            assert!(!Claims::NONE.allow(Rsv::RSV1, opcode));
-            let claims = Claims(Rsv::RSV1);
-            assert_eq!(claims.allow(Rsv::RSV1, opcode), matches!(opcode, OpCode::Text | OpCode::Binary));
-            assert!(!claims.allow(both, opcode) && !claims.allow(Rsv::RSV3, opcode));
-        }
     }
 }

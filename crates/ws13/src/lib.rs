@@ -40,13 +40,13 @@
 //! # Modules
 //! | | |
 //! |---|---|
-//! | [`WebSocket`], [`Client`], [`Server`], [`Peer`] | on tokio |
+//! | [`WebSocket`], [`Client`], [`Server`], [`Peer`], [`Broadcast`] | on tokio |
 //! | [`reconnect`] | a client that stays connected, on tokio |
 //! | [`blocking`] | the same on threads |
 //! | [`tls`] | what to trust and to show for `wss://` |
 //! | [`handshake`] | requests, answers, origins, URLs: pure |
 //! | [`proxy`] | HTTP CONNECT and SOCKS5, and which URL goes through which: pure |
-//! | [`connection`] | the state machine, its [`Inbox`] and [`Outbox`]: pure |
+//! | [`connection`] | the state machine, its [`Inbox`] and [`Outbox`], messages [`Prepared`] for many: pure |
 //! | [`frame`], [`mask`], [`utf8`], [`close`], [`extension`] | the leaves: pure |
 //! | [`deflate`] | permessage-deflate, the first extension: pure |
 //!
@@ -113,8 +113,9 @@ pub mod utf8;
 pub use self::tokio::TlsStream;
 #[cfg(feature = "tokio")]
 pub use self::tokio::{
-    Acceptor, Asked, Client, Lent, MessageReader, MessageWriter, Opening, Peer, Plain, ReceiveRef, Receiver,
-    Sender, Sending, Server, Stream, WebSocket, connect, reconnect,
+    Acceptor, Asked, Broadcast, Client, Delivery, Lagging, Lent, MessageReader, MessageWriter, Opening, Peer,
+    Plain, ReceiveRef, Receiver, Sender, Sending, Server, Stream, Subscription, WebSocket, connect,
+    reconnect,
 };
 #[cfg(feature = "std")]
 pub use accept::AcceptError;
@@ -122,8 +123,8 @@ pub use accept::AcceptError;
 pub use client::{Attempt, ConnectError, Phase, RedirectError, TcpOptions, TimedOut};
 pub use close::{CloseCode, CloseFrame};
 pub use connection::{
-    CloseCause, Closed, Connection, Event, Inbox, MaskKeys, MessageRef, Outbox, Outgoing, Output, PartRef,
-    Role,
+    Channel, CloseCause, Closed, Connection, Event, ExtendedRef, Inbox, MaskKeys, MessageRef, Outbox,
+    Outgoing, Output, PartRef, Prepared, Role,
 };
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;

@@ -1,5 +1,8 @@
 //! Everything that can be set: limits, keepalive, quirks; each with its unit and its default.
 
+use crate::extension::Negotiate;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// How a connection behaves; shared by all connections of a client or server.
@@ -18,6 +21,9 @@ pub struct Config {
     /// default): neither.
     #[cfg(feature = "deflate")]
     pub deflate: Option<crate::Deflate>,
+    /// Extensions of one's own: a client offers them, a server accepts them where they are offered; in the order of
+    /// preference. None by default.
+    pub extensions: Vec<Arc<dyn Negotiate>>,
 }
 
 /// The limits of one connection. What goes over one of them ends the connection with the close code named.

@@ -32,7 +32,7 @@ impl LentPart {
                 Some(Ok(Some(LentPart { kind, last, fact: Some(fact), read: 0 })))
             }
             Event::Closed(_) => Some(state.outcome().map(|()| None)),
-            Event::Message(_) | Event::Ping(_) | Event::Pong(_) => None,
+            Event::Message(_) | Event::Ping(_) | Event::Pong(_) | Event::Extended(_) => None,
         }
     }
 

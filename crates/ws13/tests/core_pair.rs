@@ -4,7 +4,7 @@
 mod common;
 
 use common::pair::{Pair, Side};
-use common::{Frame, Seen, connection, masked, parse, plain};
+use common::{End, Frame, Seen, connection, masked, parse, plain};
 use std::time::Duration;
 use ws13::{CloseCode, CloseFrame, Config, Event, Keepalive, Kind, Limits, Lost, Misuse, Outbox, Role};
 
@@ -124,6 +124,27 @@ fn a_message_sent_in_parts_is_one_message_5_4() {
     pair.run();
     assert_eq!(pair.server.take(), [Seen::Ping(b"between".into()), Seen::text("€"), Seen::text("next")]);
     assert_eq!(pair.client.take(), [Seen::Pong(b"between".into())]);
+}
+
+#[test]
+fn a_text_in_parts_is_checked_before_it_is_sent_5_6() {
+    let mut pair = quiet_pair();
+    let Side { end: End { connection, outbox, .. }, .. } = &mut pair.client;
+    // Nothing was sent of it, so other messages can be.
+    connection.begin_message(Kind::Text).unwrap();
+    assert_eq!(connection.send_part(b"a\xff", false, outbox), Err(Misuse::Utf8));
+    connection.send("whole", outbox).unwrap();
+    // Cut inside of a character it is fine; the character must go on, and end.
+    connection.begin_message(Kind::Text).unwrap();
+    connection.send_part(&[0xe2, 0x82], false, outbox).unwrap();
+    assert_eq!(connection.send_part(b"a", false, outbox), Err(Misuse::Utf8));
+    assert_eq!(connection.send_part(b"", true, outbox), Err(Misuse::Utf8));
+    assert_eq!(connection.send("other", outbox), Err(Misuse::MessageUnfinished));
+    connection.send_part(&[0xac], true, outbox).unwrap();
+    connection.begin_message(Kind::Binary).unwrap();
+    connection.send_part(b"\xff", true, outbox).unwrap();
+    pair.run();
+    assert_eq!(pair.server.take(), [Seen::text("whole"), Seen::text("€"), Seen::binary(b"\xff")]);
 }
 
 #[test]

@@ -2,15 +2,16 @@
 
 mod http;
 mod room;
+mod tally;
 pub(crate) mod tls;
 
 use crate::exit::Failure;
 use crate::values::{self, Interval};
 use clap::{Args, ValueEnum};
 use room::Room;
-use std::sync::Arc;
 use std::time::Duration;
-use ws13::handshake::{Origin, OriginPolicy, Subprotocol};
+use tally::Tally;
+use ws13::handshake::{Origin, OriginPolicy, Request, Subprotocol};
 use ws13::{Config, Deflate, Error, Event, LocalAddr, Server, Stream, WebSocket};
 
 /// What `ws13 serve` is asked.
@@ -86,7 +87,12 @@ impl Serve {
         if let Some(tls) = &tls {
             server = server.tls(tls.clone());
         }
-        server = server.config(self.config()).origins(self.origins()).on_http(http::answer);
+        let config = self.config();
+        let room = Room::new(&config);
+        let tally = Tally::default();
+        let counts = tally.clone();
+        let answer = move |request: &Request| http::answer(request, &counts);
+        server = server.config(config).origins(self.origins()).on_http(answer);
         for subprotocol in &self.subprotocol {
             server = server.subprotocol(subprotocol.clone());
         }
@@ -96,10 +102,9 @@ impl Serve {
             self.tls.look_after(tls, &address)?;
         }
         match self.mode {
-            Mode::Echo => server.serve_until(|_, socket| echo(socket), stop).await?,
+            Mode::Echo => server.serve_until(move |_, socket| echo(socket, tally.clone()), stop).await?,
             Mode::Broadcast => {
-                let room = Arc::new(Room::default());
-                server.serve_until(move |_, socket| Arc::clone(&room).member(socket), stop).await?;
+                server.serve_until(move |_, socket| room.clone().member(socket, tally.clone()), stop).await?;
             }
         }
         Ok(())
@@ -128,7 +133,10 @@ impl Serve {
 }
 
 /// Sends each message back, out of the buffer that it came in.
-async fn echo(mut socket: WebSocket<Stream>) -> Result<(), Error> {
+async fn echo(mut socket: WebSocket<Stream>, tally: Tally) -> Result<(), Error> {
+    if socket.extensions().is_some() {
+        return echo_and_count(socket, tally).await;
+    }
     while let Some(mut lent) = socket.receive_ref().await? {
         while let Some((event, mut output)) = lent.next_event() {
             if let Event::Message(message) = event {
@@ -137,6 +145,25 @@ async fn echo(mut socket: WebSocket<Stream>) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The same, and counts what compression saves.
+async fn echo_and_count(mut socket: WebSocket<Stream>, tally: Tally) -> Result<(), Error> {
+    let mut tally = tally.connection();
+    loop {
+        match socket.receive_ref().await? {
+            None => return Ok(()),
+            Some(mut lent) => {
+                while let Some((event, mut output)) = lent.next_event() {
+                    if let Event::Message(message) = event {
+                        tally.messages(2 * message.as_bytes().len());
+                        output.send(message)?;
+                    }
+                }
+            }
+        }
+        tally.wire(socket.bytes_read() + socket.bytes_written() + socket.queued() as u64);
+    }
 }
 
 fn announce(mode: Mode, address: &LocalAddr, secure: bool) {

@@ -31,7 +31,8 @@ impl<'a, S: Transport> MessageWriter<'a, S> {
     /// Writes a part. Parts of a text may end anywhere; the message as a whole must be UTF-8.
     ///
     /// # Errors
-    /// As [`WebSocket::send`].
+    /// As [`WebSocket::send`]; [`Misuse::Utf8`](crate::Misuse::Utf8) where the text is none, which may show only when more
+    /// of it is written. What was sent of it before cannot be taken back: close the connection then.
     pub fn write(&mut self, mut part: &[u8]) -> Result<(), Error> {
         while self.buffer.len() + part.len() >= self.frame_size {
             let (head, rest) = part.split_at(self.frame_size - self.buffer.len());

@@ -124,6 +124,21 @@ impl<S: Transport> Receiver<S> {
         self.0.subprotocol()
     }
 
+    /// The extensions that were agreed on, as the server named them (RFC 6455 section 9.1).
+    pub fn extensions(&mut self) -> Option<String> {
+        self.0.extensions()
+    }
+
+    /// All bytes that have arrived since the opening handshake: frames, headers and all.
+    pub fn bytes_read(&mut self) -> u64 {
+        self.0.bytes_read()
+    }
+
+    /// All bytes that were written since the opening handshake.
+    pub fn bytes_written(&mut self) -> u64 {
+        self.0.bytes_written()
+    }
+
     /// How the connection ended, once it has.
     pub fn closed(&mut self) -> Option<Closed> {
         self.0.closed()

@@ -83,6 +83,21 @@ impl<S: Transport> WebSocket<S> {
         self.subprotocol.as_ref().map(AsRef::as_ref)
     }
 
+    /// The extensions that were agreed on, as the server named them (RFC 6455 section 9.1).
+    pub fn extensions(&mut self) -> Option<String> {
+        self.handle.access().connection.extensions().map(str::to_owned)
+    }
+
+    /// All bytes that have arrived since the opening handshake: frames, headers and all.
+    pub fn bytes_read(&mut self) -> u64 {
+        self.handle.access().inbox.received()
+    }
+
+    /// All bytes that were written since the opening handshake.
+    pub fn bytes_written(&mut self) -> u64 {
+        self.handle.access().outbox.written()
+    }
+
     /// Waits for the next message; `None` when the connection was closed cleanly, whatever the code
     /// ([`closed`](WebSocket::closed) tells it).
     ///
@@ -95,7 +110,7 @@ impl<S: Transport> WebSocket<S> {
             let (mut access, fact) = self.handle.next_fact(Mode::Whole);
             match access.event(fact) {
                 Event::Message(message) => return Ok(Some(message.into_message())),
-                Event::Ping(_) | Event::Pong(_) | Event::Part(_) => {}
+                Event::Ping(_) | Event::Pong(_) | Event::Extended(_) | Event::Part(_) => {}
                 Event::Closed(_) => return access.outcome().map(|()| None),
             }
         }

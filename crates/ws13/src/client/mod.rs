@@ -147,6 +147,7 @@ impl ClientSettings {
         let request = self.authenticated()?.require_subprotocol(self.config.quirks.require_subprotocol);
         #[cfg(feature = "deflate")]
         let request = request.deflate(self.config.deflate.clone());
+        let request = request.negotiate(self.config.extensions.clone());
         Upgrade::start(request).map_err(ConnectError::Request)
     }
 

@@ -3,6 +3,7 @@
 use super::inbox::{Inbox, Place, SHARE_FROM};
 use crate::close::{CloseFrame, meaning};
 use crate::error::{Fault, Lost};
+use crate::frame::{OpCode, Rsv};
 use crate::message::{Kind, Message};
 use crate::text::Text;
 use crate::trusted;
@@ -21,6 +22,8 @@ pub enum Event<'a> {
     Ping(&'a [u8]),
     /// A Pong, asked for or not.
     Pong(&'a [u8]),
+    /// A message or control frame of an extension of the user's own, where one was agreed on.
+    Extended(ExtendedRef<'a>),
     /// The end of the connection: the last event, and exactly one.
     Closed(Box<Closed>),
 }
@@ -90,6 +93,19 @@ pub struct PartRef<'a> {
     pub first: bool,
     /// Whether the message ends with this part.
     pub last: bool,
+}
+
+/// What came for an extension: a whole message, or a control frame (an opcode above 10); lent until the next event is
+/// asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExtendedRef<'a> {
+    /// The opcode: a claimed one, or that of text or binary with claimed bits.
+    pub opcode: OpCode,
+    /// The reserved bits of its first frame.
+    pub rsv: Rsv,
+    /// The payload, unmasked and joined. It is not checked to be UTF-8, whatever the opcode: that is for what the
+    /// extension makes of it.
+    pub bytes: &'a [u8],
 }
 
 /// How a connection ended.

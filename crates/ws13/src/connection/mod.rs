@@ -32,19 +32,22 @@ mod inbox;
 mod keepalive;
 mod outbox;
 mod outgoing;
+mod prepared;
 mod receiver;
 mod sender;
 #[cfg(all(test, feature = "std"))]
 mod tests;
 
-pub use event::{CloseCause, Closed, Event, MessageRef, PartRef};
+pub use event::{CloseCause, Closed, Event, ExtendedRef, MessageRef, PartRef};
 pub use inbox::{Inbox, LEASE, SHARE_FROM};
 pub use outbox::Outbox;
 pub use outgoing::Outgoing;
+pub use prepared::{Channel, Prepared};
 pub use sender::MaskKeys;
 
 use crate::close::CloseFrame;
 use crate::error::{Fault, Lost, Misuse};
+use crate::extension::Claims;
 use crate::frame::OpCode;
 use crate::limits::Config;
 use crate::message::Kind;
@@ -80,6 +83,8 @@ pub struct Connection {
     outcome: Option<Box<Closed>>,
     /// [`Event::Closed`] was given out.
     reported: bool,
+    /// What was agreed on, as it stands in the header.
+    extensions: Option<Box<Box<str>>>,
 }
 
 /// The byte stream below, as the driver told of it.
@@ -111,6 +116,7 @@ impl Connection {
             receive_closed: false,
             outcome: None,
             reported: false,
+            extensions: None,
             config,
         }
     }
@@ -137,15 +143,30 @@ impl Connection {
         self
     }
 
+    /// Takes and sends what extensions of the user's own claim, which were agreed on in the opening handshake.
+    #[must_use]
+    pub fn with_claims(mut self, claims: Claims) -> Self {
+        self.sender.claim(claims);
+        self.receiver.claim(claims);
+        self
+    }
+
     /// The connection as the opening handshake agreed on it.
     #[cfg(feature = "std")]
     pub(crate) fn agreed(self, agreed: &crate::handshake::Agreed) -> Self {
+        let mut connection = self.with_claims(agreed.claims);
+        connection.extensions = agreed.extensions.as_deref().map(|agreed| Box::new(agreed.into()));
         #[cfg(feature = "deflate")]
         if let Some(deflate) = agreed.deflate {
-            return self.with_deflate(deflate);
+            return connection.with_deflate(deflate);
         }
-        let _ = agreed;
-        self
+        connection
+    }
+
+    /// The extensions that were agreed on in the opening handshake, as the server named them in
+    /// `Sec-WebSocket-Extensions`.
+    pub fn extensions(&self) -> Option<&str> {
+        self.extensions.as_deref().map(|agreed| &**agreed)
     }
 
     /// Which end this is.
@@ -211,7 +232,8 @@ impl Connection {
     /// must be UTF-8.
     ///
     /// # Errors
-    /// [`Misuse::Closed`], [`Misuse::NoMessageBegun`], [`Misuse::QueueFull`]. Nothing is queued then.
+    /// [`Misuse::Closed`], [`Misuse::NoMessageBegun`], [`Misuse::QueueFull`]. Nothing is queued then. [`Misuse::Utf8`],
+    /// too, and a message of which no part was sent is no longer begun.
     pub fn send_part(&mut self, part: &[u8], last: bool, outbox: &mut Outbox) -> Result<(), Misuse> {
         self.sender.part(part, last, outbox, &self.config)
     }
@@ -350,6 +372,9 @@ impl Connection {
                 Ok(Some(fact @ (Fact::Message { .. } | Fact::Part { .. }))) => {
                     return Some(FactOrEnd::Fact(fact));
                 }
+                Ok(Some(fact @ Fact::Extended { opcode, .. })) if !opcode.is_control() => {
+                    return Some(FactOrEnd::Fact(fact));
+                }
                 Ok(Some(fact)) => match self.control(fact, inbox, outbox) {
                     Ok(true) => return Some(FactOrEnd::Fact(fact)),
                     Ok(false) => break,
@@ -397,6 +422,9 @@ impl Connection {
             (FactOrEnd::Fact(Fact::Part { kind, place, first, last }), _) => {
                 Event::Part(PartRef { kind, bytes: inbox.at(place), first, last })
             }
+            (FactOrEnd::Fact(Fact::Extended { opcode, rsv, place }), _) => {
+                Event::Extended(ExtendedRef { opcode, rsv, bytes: inbox.at(place) })
+            }
             (FactOrEnd::Fact(Fact::Ping(place)), _) => Event::Ping(inbox.at(place)),
             (FactOrEnd::Fact(Fact::Pong(place)), _) => Event::Pong(inbox.at(place)),
             (FactOrEnd::End | FactOrEnd::Fact(Fact::Close(_)), Some(outcome)) => {
@@ -422,7 +450,7 @@ impl Connection {
                 self.closed_by_peer(frame, outbox);
                 return Ok(false);
             }
-            Fact::Message { .. } | Fact::Part { .. } => {}
+            Fact::Message { .. } | Fact::Part { .. } | Fact::Extended { .. } => {}
         }
         Ok(true)
     }

@@ -28,6 +28,8 @@ struct Large {
     /// The length of its header, which ends at `after`.
     header_len: usize,
     payload: Bytes,
+    /// A part of the payload is written.
+    begun: bool,
 }
 
 impl Outbox {
@@ -55,10 +57,13 @@ impl Outbox {
 
     /// Before waiting: gives the buffer back, empty, when nothing is queued.
     pub fn park(&mut self) -> Option<Vec<u8>> {
-        if self.queued > 0 || self.small.capacity() == 0 {
+        if self.queued > 0 {
             return None;
         }
         self.large = VecDeque::new();
+        if self.small.capacity() == 0 {
+            return None;
+        }
         self.head = 0;
         let mut small = core::mem::take(&mut self.small);
         small.clear();
@@ -99,13 +104,21 @@ impl Outbox {
     pub(super) fn push_large(&mut self, header: &[u8], payload: Bytes) {
         self.small.extend_from_slice(header);
         self.queued += header.len() + payload.len();
-        self.large.push_back(Large { after: self.small.len(), header_len: header.len(), payload });
+        let (after, header_len) = (self.small.len(), header.len());
+        self.large.push_back(Large { after, header_len, payload, begun: false });
+    }
+
+    /// Queues a frame that is shared, header and all.
+    pub(super) fn push_frame(&mut self, frame: Bytes) {
+        self.queued += frame.len();
+        self.large.push_back(Large { after: self.small.len(), header_len: 0, payload: frame, begun: false });
     }
 
     /// Queues a small frame ahead of all large ones that have not begun to be written: the next frame boundary that
     /// can be told. Gives the count of [`written`](Outbox::written) at which it is gone.
     pub(super) fn push_ahead(&mut self, frame: &[u8]) -> u64 {
-        let waiting = self.large.iter().position(|large| large.after >= self.head + large.header_len);
+        let is_whole = |large: &Large| !large.begun && large.after >= self.head + large.header_len;
+        let waiting = self.large.iter().position(is_whole);
         let ahead_of = match waiting {
             None => {
                 self.small.extend_from_slice(frame);
@@ -131,6 +144,7 @@ impl Outbox {
             Some(large) if large.after == self.head => {
                 let step = len.min(large.payload.len());
                 large.payload.advance(step);
+                large.begun = true;
                 if large.payload.is_empty() {
                     self.spent = self.large.pop_front().and_then(|large| large.payload.try_into_mut().ok());
                 }

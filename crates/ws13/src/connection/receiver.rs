@@ -4,7 +4,7 @@ use super::inbox::{Inbox, Place};
 #[cfg(feature = "deflate")]
 use crate::deflate::{Half, Inflation};
 use crate::error::{Fault, LimitHit, Violation};
-use crate::extension::Claims;
+use crate::extension::{Claims, Meaning};
 use crate::frame::{Header, HeaderError, MAX_CONTROL_PAYLOAD, MaskKey, OpCode, Rsv};
 use crate::limits::Limits;
 use crate::mask;
@@ -30,6 +30,7 @@ pub(crate) enum Mode {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fact {
     Message { kind: Kind, place: Place },
+    Extended { opcode: OpCode, rsv: Rsv, place: Place },
     Part { kind: Kind, place: Place, first: bool, last: bool },
     Ping(Place),
     Pong(Place),
@@ -76,13 +77,13 @@ struct Frame {
 
 #[derive(Debug)]
 struct Unfinished {
-    kind: Kind,
+    /// The opcode and the reserved bits of its first frame, as they stand in its first byte.
+    first: u8,
+    meaning: Meaning,
     /// Bytes in the frames whose headers have come.
     len: u64,
     frames: usize,
     utf8: Validator,
-    /// RSV1 was set on the first frame (RFC 7692 section 6).
-    compressed: bool,
     /// A part was given out, so that the message can no longer be had as a whole.
     parted: bool,
 }
@@ -99,6 +100,11 @@ impl Receiver {
             #[cfg(feature = "deflate")]
             inflation: None,
         }
+    }
+
+    /// Takes what extensions claim, from now on.
+    pub(super) fn claim(&mut self, claims: Claims) {
+        self.claims = self.claims.union(claims);
     }
 
     /// Forgets an unfinished message, and what was kept for those to come.
@@ -175,7 +181,7 @@ impl Receiver {
             }
             self.admit(&header, mode, limits)?;
             let alone = header.fin
-                && header.opcode != OpCode::Continuation
+                && matches!(header.opcode, OpCode::Text | OpCode::Binary)
                 && header.rsv == Rsv::NONE
                 && mode == Mode::Whole;
             if alone && available as u64 >= header.payload_len {
@@ -201,7 +207,7 @@ impl Receiver {
     fn check_first_byte(&self, first: u8) -> Result<(), Fault> {
         let opcode = OpCode::from_bits(first);
         // "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_." (5.2)
-        if opcode.is_reserved() {
+        if opcode.is_reserved() && !self.claims.has_opcode(opcode) {
             return Err(Violation::ReservedOpcode(opcode.bits()).into());
         }
         // "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values." (5.2)
@@ -211,8 +217,9 @@ impl Receiver {
         }
         match (opcode, &self.message) {
             (OpCode::Continuation, None) => Err(Violation::UnexpectedContinuation.into()),
-            (OpCode::Text | OpCode::Binary, Some(_)) => Err(Violation::ExpectedContinuation.into()),
+            (OpCode::Continuation, Some(_)) => Ok(()),
             _ if opcode.is_control() && first & 0x80 == 0 => Err(HeaderError::FragmentedControl.into()),
+            (_, Some(_)) if !opcode.is_control() => Err(Violation::ExpectedContinuation.into()),
             _ => Ok(()),
         }
     }
@@ -231,11 +238,12 @@ impl Receiver {
     /// Holds a data frame against the limits, before a byte of its payload is kept.
     #[inline]
     fn admit(&self, header: &Header, mode: Mode, limits: &Limits) -> Result<(), Fault> {
-        let (len, frames, compressed, parted) = match &self.message {
-            None => (0, 0, header.rsv != Rsv::NONE, false),
-            Some(message) => (message.len, message.frames, message.compressed, message.parted),
+        let (len, frames, meaning, parted) = match &self.message {
+            None => (0, 0, self.claims.meaning(header.rsv, header.opcode), false),
+            Some(message) => (message.len, message.frames, message.meaning, message.parted),
         };
-        if mode == Mode::Parts || parted {
+        let compressed = meaning == Meaning::Compressed;
+        if (mode == Mode::Parts && meaning != Meaning::Extended) || parted {
             return Ok(());
         }
         if header.payload_len > limits.frame() as u64 && limits.frame() < limits.max_message {
@@ -250,7 +258,7 @@ impl Receiver {
     fn check_switch(&self, mode: Mode, limits: &Limits) -> Result<(), Fault> {
         match &self.message {
             Some(message) if mode == Mode::Whole && !message.parted => {
-                check_message(message.len, message.compressed, message.frames, limits)
+                check_message(message.len, message.meaning == Meaning::Compressed, message.frames, limits)
             }
             _ => Ok(()),
         }
@@ -275,12 +283,13 @@ impl Receiver {
     /// Takes a data frame's header off the inbox; its payload follows.
     fn begin(&mut self, inbox: &mut Inbox, header: &Header, header_len: usize) {
         inbox.consume(header_len);
+        let meaning = self.claims.meaning(header.rsv, header.opcode);
         let message = self.message.get_or_insert_with(|| Unfinished {
-            kind: if header.opcode == OpCode::Text { Kind::Text } else { Kind::Binary },
+            first: header.opcode.bits() | header.rsv.bits(),
+            meaning,
             len: 0,
             frames: 0,
             utf8: Validator::new(),
-            compressed: header.rsv != Rsv::NONE,
             parted: false,
         });
         message.len += header.payload_len;
@@ -297,7 +306,7 @@ impl Receiver {
     /// Handles what has arrived of the unfinished frame's payload.
     fn payload(&mut self, inbox: &mut Inbox, mode: Mode, limits: &Limits) -> Result<Step, Fault> {
         #[cfg(feature = "deflate")]
-        if self.message.as_ref().is_some_and(|message| message.compressed) {
+        if self.message.as_ref().is_some_and(|message| message.meaning == Meaning::Compressed) {
             return self.compressed_payload(inbox, mode, limits);
         }
         #[cfg(not(feature = "deflate"))]
@@ -305,13 +314,15 @@ impl Receiver {
         let (Some(frame), Some(message)) = (&mut self.frame, &mut self.message) else {
             return Ok(Step::NextFrame);
         };
+        // What is an extension's is always given out whole.
+        let mode = if message.meaning == Meaning::Extended { Mode::Whole } else { mode };
         if mode == Mode::Parts && inbox.has_assembled() {
             // Joined before the caller asked for parts.
             inbox.lend_assembled();
             return Ok(message.part(Place::Assembled, false));
         }
         let fresh = frame.unmask(inbox);
-        if message.kind == Kind::Text {
+        if message.kind() == Kind::Text {
             message.utf8.feed(&inbox.bytes()[fresh]).map_err(|_| Violation::Utf8)?;
         }
         let complete = frame.ready as u64 == frame.remaining;
@@ -385,7 +396,7 @@ impl Frame {
         }
         inbox.expect(0);
         inbox.lend(self.ready);
-        Step::Fact(Fact::Message { kind: message.kind, place: Place::Front { offset: 0, len: self.ready } })
+        message.whole(Place::Front { offset: 0, len: self.ready })
     }
 
     /// The payload of a fragment: joined to those before it as it arrives.
@@ -395,7 +406,7 @@ impl Frame {
             return Step::NeedMore;
         }
         inbox.lend_assembled();
-        Step::Fact(Fact::Message { kind: message.kind, place: Place::Assembled })
+        message.whole(Place::Assembled)
     }
 
     /// A part as it arrives.
@@ -423,9 +434,30 @@ impl Frame {
 }
 
 impl Unfinished {
+    fn whole(&self, place: Place) -> Step {
+        Step::Fact(match self.meaning {
+            Meaning::Plain | Meaning::Compressed => Fact::Message { kind: self.kind(), place },
+            Meaning::Extended => {
+                Fact::Extended { opcode: self.opcode(), rsv: Rsv::from_bits(self.first), place }
+            }
+        })
+    }
+
+    /// What an extension makes of a text need not be one.
+    fn kind(&self) -> Kind {
+        match self.opcode() {
+            OpCode::Text if self.meaning != Meaning::Extended => Kind::Text,
+            _ => Kind::Binary,
+        }
+    }
+
+    fn opcode(&self) -> OpCode {
+        OpCode::from_bits(self.first)
+    }
+
     fn part(&mut self, place: Place, last: bool) -> Step {
         let first = !core::mem::replace(&mut self.parted, true);
-        Step::Fact(Fact::Part { kind: self.kind, place, first, last })
+        Step::Fact(Fact::Part { kind: self.kind(), place, first, last })
     }
 }
 
@@ -440,6 +472,7 @@ fn control(inbox: &mut Inbox, header: Header, header_len: usize) -> Fact {
     match header.opcode {
         OpCode::Ping => Fact::Ping(place),
         OpCode::Pong => Fact::Pong(place),
-        _ => Fact::Close(place),
+        OpCode::Close => Fact::Close(place),
+        opcode => Fact::Extended { opcode, rsv: header.rsv, place },
     }
 }

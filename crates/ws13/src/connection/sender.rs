@@ -5,16 +5,19 @@ use super::inbox::SHARE_FROM;
 use super::outbox::Outbox;
 use super::outgoing::{Outgoing, Payload};
 use crate::error::Misuse;
+use crate::extension::Claims;
 use crate::frame::{Header, MAX_CONTROL_PAYLOAD, MaskKey, OpCode, Rsv};
 use crate::limits::Config;
 use crate::mask;
 use crate::message::Kind;
+use crate::utf8::Validator;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
 #[cfg(feature = "deflate")]
 mod deflating;
+mod special;
 
 /// Where a client's masking keys come from.
 ///
@@ -31,20 +34,40 @@ pub(super) struct Sender {
     keys: Option<Box<dyn MaskKeys>>,
     /// A Close frame was queued; nothing may follow it.
     closed: bool,
-    /// The message that is being written in parts, and whether its first frame is out.
-    partial: Option<(Kind, bool)>,
+    /// The message that is being written in parts.
+    partial: Option<Partial>,
     /// The Pong that is owed while earlier ones are not written yet.
     owed_pong: Option<Box<[u8]>>,
     /// Pongs that were queued since all of them were written.
     queued_pongs: u8,
     /// The count of written bytes at which the last of them is gone.
     pongs_gone_at: u64,
+    /// What extensions may send.
+    claims: Claims,
     /// What was agreed on for compressed messages.
     #[cfg(feature = "deflate")]
     deflate: Option<crate::deflate::Half>,
     /// What is kept for them, from the first one on.
     #[cfg(feature = "deflate")]
     deflation: Option<Box<crate::deflate::Deflation>>,
+}
+
+/// A message that is being written in parts.
+struct Partial {
+    kind: Kind,
+    /// Its first frame is out.
+    begun: bool,
+    utf8: Validator,
+}
+
+impl Partial {
+    /// What it is after this part; `None` where no text could have it.
+    fn after(&self, part: &[u8], last: bool) -> Option<Partial> {
+        let mut after = Partial { begun: true, utf8: self.utf8.clone(), ..*self };
+        let valid = self.kind == Kind::Binary
+            || (after.utf8.feed(part).is_ok() && (!last || after.utf8.is_complete()));
+        valid.then_some(after)
+    }
 }
 
 impl Sender {
@@ -56,6 +79,7 @@ impl Sender {
             owed_pong: None,
             queued_pongs: 0,
             pongs_gone_at: 0,
+            claims: Claims::NONE,
             #[cfg(feature = "deflate")]
             deflate: None,
             #[cfg(feature = "deflate")]
@@ -65,6 +89,11 @@ impl Sender {
 
     pub(super) fn role(&self) -> Role {
         if self.keys.is_some() { Role::Client } else { Role::Server }
+    }
+
+    /// Lets extensions send what they claim, from now on.
+    pub(super) fn claim(&mut self, claims: Claims) {
+        self.claims = self.claims.union(claims);
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -84,18 +113,20 @@ impl Sender {
         outbox: &mut Outbox,
         config: &Config,
     ) -> Result<(), Misuse> {
-        let len = message.payload.as_slice().len();
+        let payload = message.payload.as_slice();
+        let len = payload.len();
         let plain =
             self.keys.is_none() && !self.closed && self.partial.is_none() && config.fragment_size.is_none();
         #[cfg(feature = "deflate")]
         let plain = plain && self.deflate.is_none();
+        let plain = plain && !matches!(message.payload, Payload::Special(_));
         if plain && len <= MAX_CONTROL_PAYLOAD && outbox.queued() < config.limits.queue_cap {
             // The commonest case, and quickly so: a small frame of a server, whose header is two bytes.
             let header = [0x80 | message.kind.opcode().bits(), len as u8];
             outbox.push_small(|small| {
                 small.reserve(header.len() + len);
                 small.extend_from_slice(&header);
-                small.extend_from_slice(message.payload.as_slice());
+                small.extend_from_slice(payload);
             });
             return Ok(());
         }
@@ -108,6 +139,9 @@ impl Sender {
         outbox: &mut Outbox,
         config: &Config,
     ) -> Result<(), Misuse> {
+        if let Payload::Special(special) = message.payload {
+            return self.special(special, message, outbox, config);
+        }
         self.check_open(outbox, config)?;
         if self.partial.is_some() {
             return Err(Misuse::MessageUnfinished);
@@ -117,19 +151,26 @@ impl Sender {
             self.message_compressed(half, message, outbox, config);
             return Ok(());
         }
-        self.whole(Rsv::NONE, message.kind, message.payload, outbox, config);
+        self.whole(Rsv::NONE, message.kind.opcode(), message.payload, outbox, config);
         Ok(())
     }
 
     /// Queues a whole message, in one frame or in fragments.
     #[inline]
-    fn whole(&mut self, rsv: Rsv, kind: Kind, payload: Payload<'_>, outbox: &mut Outbox, config: &Config) {
+    fn whole(
+        &mut self,
+        rsv: Rsv,
+        opcode: OpCode,
+        payload: Payload<'_>,
+        outbox: &mut Outbox,
+        config: &Config,
+    ) {
         let len = payload.as_slice().len();
         match config.fragment_size {
             Some(size) if len > size.max(1) => {
-                self.fragments(rsv, kind, shared(payload), size.max(1), outbox);
+                self.fragments(rsv, opcode, shared(payload), size.max(1), outbox);
             }
-            _ => self.frame(true, rsv, kind.opcode(), payload, len, outbox),
+            _ => self.frame(true, rsv, opcode, payload, len, outbox),
         }
     }
 
@@ -141,7 +182,7 @@ impl Sender {
         if self.partial.is_some() {
             return Err(Misuse::MessageUnfinished);
         }
-        self.partial = Some((kind, false));
+        self.partial = Some(Partial { kind, begun: false, utf8: Validator::new() });
         Ok(())
     }
 
@@ -154,9 +195,14 @@ impl Sender {
         config: &Config,
     ) -> Result<(), Misuse> {
         self.check_open(outbox, config)?;
-        let (kind, begun) = self.partial.ok_or(Misuse::NoMessageBegun)?;
-        let opcode = if begun { OpCode::Continuation } else { kind.opcode() };
-        self.partial = (!last).then_some((kind, true));
+        let partial = self.partial.as_ref().ok_or(Misuse::NoMessageBegun)?;
+        let Some(after) = partial.after(payload, last) else {
+            // Of what was not begun on the wire, nothing is left.
+            self.partial = self.partial.take().filter(|partial| partial.begun);
+            return Err(Misuse::Utf8);
+        };
+        let opcode = if partial.begun { OpCode::Continuation } else { partial.kind.opcode() };
+        self.partial = (!last).then_some(after);
         #[cfg(feature = "deflate")]
         if self.part_compressed(opcode, payload, last, outbox, config) {
             return Ok(());
@@ -173,11 +219,22 @@ impl Sender {
         outbox: &mut Outbox,
         config: &Config,
     ) -> Result<(), Misuse> {
+        self.control_with(Rsv::NONE, opcode, payload, outbox, config)
+    }
+
+    fn control_with(
+        &mut self,
+        rsv: Rsv,
+        opcode: OpCode,
+        payload: &[u8],
+        outbox: &mut Outbox,
+        config: &Config,
+    ) -> Result<(), Misuse> {
         self.check_open(outbox, config)?;
         if payload.len() > MAX_CONTROL_PAYLOAD {
             return Err(Misuse::ControlPayload { len: payload.len() });
         }
-        self.control_ahead(opcode, payload, outbox);
+        self.control_ahead(rsv, opcode, payload, outbox);
         Ok(())
     }
 
@@ -195,7 +252,7 @@ impl Sender {
             // This Ping is the newest; what was owed for an older one must not follow it.
             self.owed_pong = None;
             self.queued_pongs += 1;
-            self.pongs_gone_at = self.control_ahead(OpCode::Pong, payload, outbox);
+            self.pongs_gone_at = self.control_ahead(Rsv::NONE, OpCode::Pong, payload, outbox);
         } else {
             self.owed_pong = Some(payload.into());
         }
@@ -217,7 +274,7 @@ impl Sender {
         }
         // A Ping that came before is still answered: only a received Close would excuse us (5.5.2).
         if let Some(payload) = self.owed_pong.take() {
-            self.control_ahead(OpCode::Pong, &payload, outbox);
+            self.control_ahead(Rsv::NONE, OpCode::Pong, &payload, outbox);
         }
         self.abandon();
         self.frame(true, Rsv::NONE, OpCode::Close, Payload::Slice(payload), payload.len(), outbox);
@@ -243,8 +300,14 @@ impl Sender {
         Ok(())
     }
 
-    fn fragments(&mut self, mut rsv: Rsv, kind: Kind, mut payload: Bytes, size: usize, outbox: &mut Outbox) {
-        let mut opcode = kind.opcode();
+    fn fragments(
+        &mut self,
+        mut rsv: Rsv,
+        mut opcode: OpCode,
+        mut payload: Bytes,
+        size: usize,
+        outbox: &mut Outbox,
+    ) {
         while !payload.is_empty() {
             let piece = payload.split_to(size.min(payload.len()));
             let len = piece.len();
@@ -284,9 +347,9 @@ impl Sender {
         });
     }
 
-    fn control_ahead(&mut self, opcode: OpCode, payload: &[u8], outbox: &mut Outbox) -> u64 {
+    fn control_ahead(&mut self, rsv: Rsv, opcode: OpCode, payload: &[u8], outbox: &mut Outbox) -> u64 {
         let mask = self.next_key();
-        let header = Header { fin: true, rsv: Rsv::NONE, opcode, mask, payload_len: payload.len() as u64 };
+        let header = Header { fin: true, rsv, opcode, mask, payload_len: payload.len() as u64 };
         let mut frame = [0; Header::MAX_LEN + MAX_CONTROL_PAYLOAD];
         let header = header.encode();
         let len = header.len() + payload.len();
@@ -310,7 +373,7 @@ impl Sender {
 pub(super) const MAX_QUEUED_PONGS: u8 = 16;
 
 impl Kind {
-    fn opcode(self) -> OpCode {
+    pub(super) fn opcode(self) -> OpCode {
         match self {
             Kind::Text => OpCode::Text,
             Kind::Binary => OpCode::Binary,
@@ -324,6 +387,7 @@ fn shared(payload: Payload<'_>) -> Bytes {
         Payload::Slice(slice) => Bytes::copy_from_slice(slice),
         Payload::Shared(bytes) => bytes,
         Payload::Lent(message) => message.into_bytes(),
+        Payload::Special(special) => special.to_bytes(),
     }
 }
 

@@ -15,6 +15,7 @@
 //! by the thread for the time of one message and primed with those bytes.
 
 mod agreed;
+mod common;
 mod compress;
 mod inflate;
 mod negotiation;
@@ -23,6 +24,7 @@ mod window;
 
 pub use agreed::Agreed;
 pub(crate) use agreed::Half;
+pub(crate) use common::{Common, Tail};
 pub(crate) use compress::Deflation;
 pub(crate) use inflate::{Inflation, MOST_FINAL_BLOCKS, Next, Stopped, with_step};
 pub use negotiation::{Refused, answer, check, offer};

@@ -108,9 +108,8 @@ impl Encoder {
     }
 
     /// Makes it as new, but for the window.
-    fn prime(&mut self, window: &Window) {
+    fn prime(&mut self, (older, newer): (&[u8], &[u8])) {
         self.stream.reset();
-        let (older, newer) = window.parts();
         for part in [older, newer] {
             if !part.is_empty() {
                 // It refuses none while no input is pending.
@@ -156,12 +155,10 @@ pub(super) struct Owner {
     pub(super) bytes: u64,
 }
 
-/// An encoder primed with a window, for as long as a message is written in parts.
-pub(super) fn take_encoder(shape: Shape, window: &Window) -> Encoder {
+/// An encoder primed with a window, in two parts: for as long as it is wanted.
+pub(super) fn take_encoder(shape: Shape, window: (&[u8], &[u8])) -> Encoder {
     let kept = POOL.try_with(|pool| pool.borrow_mut().take_cold(shape)).ok().flatten();
-    let mut encoder = kept.unwrap_or_else(|| Encoder::new(shape));
-    encoder.prime(window);
-    encoder
+    primed(kept, shape, window)
 }
 
 /// Takes an encoder back.
@@ -169,16 +166,18 @@ pub(super) fn give_encoder(encoder: Encoder) {
     let _ = POOL.try_with(|pool| pool.borrow_mut().give_cold(encoder));
 }
 
-/// Has `work` done by an encoder that holds the window: by the one that still does, where there is one. It says how
-/// many bytes it has put in, or that the encoder's state is of no use.
+/// Has `work` done by an encoder that holds the window: by the one that still does, where there is one. One that is
+/// given away after it holds only as much of the window's end as is `worth` it. The work says how many bytes it has
+/// put in, or that the encoder's state is of no use.
 pub(super) fn with_encoder<T>(
     shape: Shape,
     window: &Window,
     owner: Option<Owner>,
+    worth: usize,
     work: impl FnOnce(&mut Encoder) -> (T, Option<usize>),
 ) -> T {
     let Some(owner) = owner else {
-        let mut encoder = take_encoder(shape, window);
+        let mut encoder = take_encoder(shape, window.parts());
         let (value, _) = work(&mut encoder);
         give_encoder(encoder);
         return value;
@@ -186,8 +185,8 @@ pub(super) fn with_encoder<T>(
     let found = POOL.try_with(|pool| pool.borrow_mut().find(shape, owner)).unwrap_or(Found::Cold(None));
     let (mut encoder, is_warm) = match found {
         Found::Ready(encoder) => (encoder, true),
-        Found::Warm(encoder) => (primed(encoder, shape, window), true),
-        Found::Cold(encoder) => (primed(encoder, shape, window), false),
+        Found::Warm(encoder) => (primed(encoder, shape, window.parts()), true),
+        Found::Cold(encoder) => (primed(encoder, shape, window.last(worth)), false),
     };
     let (value, put_in) = work(&mut encoder);
     let _ = POOL.try_with(|pool| {
@@ -202,7 +201,7 @@ pub(super) fn with_encoder<T>(
     value
 }
 
-fn primed(encoder: Option<Encoder>, shape: Shape, window: &Window) -> Encoder {
+fn primed(encoder: Option<Encoder>, shape: Shape, window: (&[u8], &[u8])) -> Encoder {
     let mut encoder = encoder.unwrap_or_else(|| Encoder::new(shape));
     encoder.prime(window);
     encoder

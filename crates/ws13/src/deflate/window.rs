@@ -20,10 +20,28 @@ impl Window {
         Window { bytes: Vec::new(), start: 0, limit: u32::try_from(limit).unwrap_or(u32::MAX) }
     }
 
+    /// The most bytes that it holds.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit as usize
+    }
+
+    /// How many bytes it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// What it holds: the older bytes, the newer bytes.
     pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
         let (newer, older) = self.bytes.split_at(self.start as usize);
         (older, newer)
+    }
+
+    /// The last `len` bytes of what it holds, in two parts.
+    pub(crate) fn last(&self, len: usize) -> (&[u8], &[u8]) {
+        let (older, newer) = self.parts();
+        let end = |part: &'_ [u8], len: usize| part.len() - part.len().min(len);
+        let from_older = len.saturating_sub(newer.len());
+        (&older[end(older, from_older)..], &newer[end(newer, len)..])
     }
 
     /// Puts bytes in; the oldest go where there is no room.
@@ -81,6 +99,10 @@ mod tests {
                 all.extend_from_slice(&piece);
                 let (older, newer) = window.parts();
                 prop_assert_eq!([older, newer].concat(), &all[all.len().saturating_sub(limit)..]);
+                for len in [0, 1, limit / 2, limit, limit + 1] {
+                    let (older, newer) = window.last(len);
+                    prop_assert_eq!([older, newer].concat(), &all[all.len().saturating_sub(limit.min(len))..]);
+                }
                 prop_assert!(window.bytes.capacity() <= limit);
             }
         }

@@ -59,10 +59,12 @@ pub struct Agreed {
     /// The subprotocol in use, if any.
     pub subprotocol: Option<Subprotocol>,
     /// The value of `Sec-WebSocket-Extensions` in the 101 response, its lines joined by commas; it names only
-    /// extensions that were offered. Parameters are judged here for permessage-deflate only, where the handshake was
-    /// told to negotiate it.
+    /// extensions that were offered. Parameters are judged here for those only that the handshake was told to
+    /// negotiate.
     pub extensions: Option<String>,
     /// How messages are compressed, where it was negotiated.
     #[cfg(feature = "deflate")]
     pub deflate: Option<crate::deflate::Agreed>,
+    /// What extensions of one's own claim that were negotiated.
+    pub claims: crate::extension::Claims,
 }

@@ -34,7 +34,7 @@ use super::key::Key;
 use super::reply::Reject;
 use super::request::Request;
 use super::subprotocol::Subprotocol;
-use crate::extension;
+use crate::extension::{self, Claims, Negotiate};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
@@ -57,6 +57,8 @@ pub struct Options {
     /// Accept permessage-deflate (RFC 7692) where it is offered. Default: no.
     #[cfg(feature = "deflate")]
     pub deflate: Option<crate::Deflate>,
+    /// Accept these extensions where they are offered. Default: none.
+    pub extensions: Vec<Arc<dyn Negotiate>>,
 }
 
 /// Reads one request, while its bytes arrive.
@@ -139,6 +141,7 @@ pub fn examine(head: Head, options: &Options) -> Result<Received, Reject> {
     Ok(Received::Upgrade(Upgrade {
         #[cfg(feature = "deflate")]
         deflate: answer_deflate(&request, options.deflate.as_ref()),
+        own: options.extensions.clone(),
         request,
         key,
         common,
@@ -165,6 +168,7 @@ pub struct Upgrade {
     common: Option<Subprotocol>,
     #[cfg(feature = "deflate")]
     deflate: Option<(String, crate::deflate::Agreed)>,
+    own: Vec<Arc<dyn Negotiate>>,
 }
 
 impl Upgrade {
@@ -183,6 +187,11 @@ impl Upgrade {
         self.check_extensions(accept.extensions.as_ref())?;
         #[cfg(feature = "deflate")]
         let (accept, deflate) = accept.with_deflate(self.deflate.as_ref());
+        #[cfg(feature = "deflate")]
+        let taken = deflate.map_or(Claims::NONE, |_| Claims::DEFLATE);
+        #[cfg(not(feature = "deflate"))]
+        let taken = Claims::NONE;
+        let (accept, claims) = accept.with_extensions(&self.request, &self.own, taken);
         let subprotocol = self.choose(accept.subprotocol)?;
         let mut response = http1::status_line(StatusCode::SWITCHING_PROTOCOLS);
         let mut line = |name: &HeaderName, value: &[u8]| http1::header_line(&mut response, name, value);
@@ -204,6 +213,7 @@ impl Upgrade {
             extensions: accept.extensions,
             #[cfg(feature = "deflate")]
             deflate,
+            claims,
         };
         Ok(Accepted { response, request: self.request, agreed })
     }
@@ -325,6 +335,28 @@ impl Accept {
         let separator = if own.is_empty() { "" } else { ", " };
         self.extensions = Some(format!("{answer}{separator}{own}"));
         (self, Some(*agreed))
+    }
+
+    /// Adds the answers for extensions of one's own, unless the caller has decided about one; tells what is claimed.
+    fn with_extensions(
+        mut self,
+        request: &Request,
+        own: &[Arc<dyn Negotiate>],
+        taken: Claims,
+    ) -> (Self, Claims) {
+        let mut claims = Claims::NONE;
+        let Some(offered) = request.extensions().filter(|_| !own.is_empty()) else { return (self, claims) };
+        let decided = extension::names(self.extensions.as_deref().unwrap_or_default()).unwrap_or_default();
+        let mut offers = extension::parse(offered).unwrap_or_default();
+        offers.retain(|offer| !decided.iter().any(|name| name == offer.name));
+        for (answer, claimed) in extension::answers(own, &offers, taken) {
+            self.extensions = Some(match self.extensions {
+                None => answer,
+                Some(before) => format!("{before}, {answer}"),
+            });
+            claims = claims.union(claimed);
+        }
+        (self, claims)
     }
 
     /// Adds a header to the 101 response. A name may be added more than once (`Set-Cookie`).

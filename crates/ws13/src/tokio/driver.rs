@@ -1,5 +1,6 @@
 //! The driver: a short loop around the core. Read, receive, write, sleep until the deadline.
 
+use super::lag::Lag;
 use super::shared::Writers;
 use super::timer::Timer;
 use crate::connection::{Connection, FactOrEnd, Inbox, Mode};
@@ -36,6 +37,8 @@ pub(super) struct Driver<S> {
     reader: Option<Waker>,
     /// The server has given this connection up.
     abandoned: bool,
+    /// What broadcasts have for a peer that lags behind.
+    pub(super) lag: Option<Box<Lag>>,
 }
 
 /// "Input handled in one go" before other tasks get their turn, in bytes.
@@ -72,6 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             task: None,
             reader: None,
             abandoned: false,
+            lag: None,
         }
     }
 
@@ -125,6 +129,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(super) fn leave_writing(&self) {
         if let Some(task) = self.task.as_ref().or(self.reader.as_ref()) {
             task.wake_by_ref();
+        }
+    }
+
+    /// Writes what the stream takes at once, for a connection that is not one's own; the rest is left to its task, which
+    /// knows already where something was left before.
+    pub(super) fn write_at_once(&mut self, knows: bool) {
+        // How the connection was lost, if it was, its task sees.
+        let written = self.poll_write(&mut Context::from_waker(Waker::noop()));
+        if written.is_pending() && !knows {
+            self.leave_writing();
+        }
+        self.park_outgoing();
+    }
+
+    /// Gives back the outbox's buffer, where nothing is queued: its own task may not look at this connection for long.
+    pub(super) fn park_outgoing(&mut self) {
+        if let Some(buffer) = self.outbox.park() {
+            pool::give_back_outgoing(buffer);
         }
     }
 
@@ -283,6 +305,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Err(error) => return self.stop_writing(error),
             }
             self.unflushed = true;
+            if self.lag.is_some() {
+                self.catch_up();
+            }
         }
         // For a lost connection nobody waits.
         if self.unflushed && !self.is_lost() {
@@ -310,6 +335,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Writing is over. What the peer sent before it went is still read.
     fn stop_writing(&mut self, error: io::Error) -> Poll<Result<(), Error>> {
         self.unflushed = false;
+        self.lag = None;
         self.break_off(error);
         Poll::Ready(self.check_writable())
     }

@@ -2,11 +2,13 @@
 //! `Peer` to get one.
 
 mod accept;
+mod broadcast;
 mod client;
 mod combinators;
 mod cork;
 mod dial;
 mod driver;
+mod lag;
 mod net;
 mod parts;
 mod peer;
@@ -23,7 +25,9 @@ mod tls;
 mod websocket;
 
 pub use accept::{Acceptor, Asked, Opening, Plain};
+pub use broadcast::{Broadcast, Delivery, Subscription};
 pub use client::{Client, connect};
+pub use lag::Lagging;
 pub use net::Stream;
 pub use parts::{MessageReader, MessageWriter};
 pub use peer::Peer;

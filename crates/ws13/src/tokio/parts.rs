@@ -35,7 +35,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> MessageWriter<'a, S> {
     /// Writes a part. Parts of a text may end anywhere; the message as a whole must be UTF-8.
     ///
     /// # Errors
-    /// As [`WebSocket::send`].
+    /// As [`WebSocket::send`]; [`Misuse::Utf8`](crate::Misuse::Utf8) where the text is none, which may show only when more
+    /// of it is written. What was sent of it before cannot be taken back: close the connection then.
     ///
     /// # Cancel safety
     /// Not cancel safe: a dropped future may have queued a beginning of `part`.

@@ -4,7 +4,7 @@ use super::cork::{self, Id};
 use super::driver::Driver;
 use crate::error::Error;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -59,6 +59,13 @@ impl<S> Held<S> {
     pub(super) fn new(shared: Arc<Shared<S>>) -> Self {
         shared.lock().holders += 1;
         Held(Some(shared))
+    }
+}
+
+impl<S> Held<S> {
+    /// The connection, for who does not want to keep it alive.
+    pub(super) fn downgrade(&self) -> Weak<Shared<S>> {
+        self.0.as_ref().map_or_else(Weak::new, Arc::downgrade)
     }
 }
 

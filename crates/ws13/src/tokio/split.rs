@@ -1,7 +1,7 @@
 //! The two halves of a socket, for several tasks.
 
 use super::driver::Driver;
-use super::shared::Held;
+use super::shared::{Held, Shared};
 use super::websocket::WebSocket;
 use crate::close::{CloseCode, CloseFrame};
 use crate::connection::Closed;
@@ -10,6 +10,7 @@ use crate::error::{Error, Misuse};
 use crate::message::Message;
 use crate::text::Text;
 use std::future::poll_fn;
+use std::sync::Weak;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -24,6 +25,12 @@ pub struct Sender<S>(Held<S>);
 impl<S> Clone for Sender<S> {
     fn clone(&self) -> Self {
         Sender(self.0.clone())
+    }
+}
+
+impl<S> Sender<S> {
+    pub(super) fn shared(&self) -> Weak<Shared<S>> {
+        self.0.downgrade()
     }
 }
 
@@ -118,7 +125,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     fn write_now(&self) -> Result<(), Error> {
         let mut driver = self.0.lock();
         match driver.poll_flush(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(sent) => sent,
+            Poll::Ready(sent) => {
+                driver.park_outgoing();
+                sent
+            }
             Poll::Pending => {
                 driver.leave_writing();
                 Ok(())
@@ -158,6 +168,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
     /// The subprotocol that was agreed on.
     pub fn subprotocol(&self) -> Option<&str> {
         self.0.subprotocol()
+    }
+
+    /// The extensions that were agreed on, as the server named them (RFC 6455 section 9.1).
+    pub fn extensions(&mut self) -> Option<String> {
+        self.0.extensions()
+    }
+
+    /// All bytes that have arrived since the opening handshake: frames, headers and all.
+    pub fn bytes_read(&mut self) -> u64 {
+        self.0.bytes_read()
+    }
+
+    /// All bytes that were written since the opening handshake.
+    pub fn bytes_written(&mut self) -> u64 {
+        self.0.bytes_written()
     }
 
     /// How the connection ended, once it has.

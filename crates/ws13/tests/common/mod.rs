@@ -9,7 +9,7 @@ pub mod pair;
 use bytes::{Buf, BytesMut};
 use std::sync::Arc;
 use ws13::connection::LEASE;
-use ws13::frame::MaskKey;
+use ws13::frame::{MaskKey, OpCode, Rsv};
 use ws13::{CloseCause, Config, Connection, Event, Inbox, Kind, MaskKeys, Outbox, Role};
 
 /// Keys that repeat from run to run.
@@ -117,6 +117,7 @@ impl End {
 pub enum Seen {
     Message(Kind, Vec<u8>),
     Part { kind: Kind, bytes: Vec<u8>, first: bool, last: bool },
+    Extended(OpCode, Rsv, Vec<u8>),
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Closed { code: u16, reason: String, cause: CloseCause },
@@ -152,6 +153,7 @@ impl From<Event<'_>> for Seen {
             Event::Part(part) => {
                 Seen::Part { kind: part.kind, bytes: part.bytes.into(), first: part.first, last: part.last }
             }
+            Event::Extended(came) => Seen::Extended(came.opcode, came.rsv, came.bytes.to_vec()),
             Event::Ping(payload) => Seen::Ping(payload.into()),
             Event::Pong(payload) => Seen::Pong(payload.into()),
             Event::Closed(closed) => {

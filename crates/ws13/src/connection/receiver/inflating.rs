@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 impl Receiver {
     /// Takes compressed messages from now on.
     pub(in crate::connection) fn set_deflate(&mut self, half: Half) {
-        self.claims = Claims::DEFLATE;
+        self.claim(Claims::DEFLATE);
         self.deflate = Some(half);
     }
 
@@ -60,7 +60,7 @@ impl Receiver {
         let step = match mode {
             Mode::Whole if done && whole => {
                 inbox.lend_assembled();
-                Step::Fact(Fact::Message { kind: message.kind, place: Place::Assembled })
+                Step::Fact(Fact::Message { kind: message.kind(), place: Place::Assembled })
             }
             Mode::Parts if done || inbox.has_assembled() => {
                 inbox.lend_assembled();
@@ -111,7 +111,7 @@ impl Frame {
         let room = out.len().min(allowed.saturating_add(1));
         let step = inflation.step(input, ahead.last, &mut out[..room]);
         let (consumed, produced) = (step.consumed, &out[..step.produced.min(allowed)]);
-        if message.kind == Kind::Text {
+        if message.kind() == Kind::Text {
             message.utf8.feed(produced).map_err(|_| Violation::Utf8)?;
         }
         if step.produced > allowed {

@@ -1,9 +1,12 @@
 //! Compressed messages on their way out (RFC 7692 section 6.1).
 
 use super::Sender;
+use super::special::queue_frame;
 use crate::connection::outbox::Outbox;
 use crate::connection::outgoing::{Outgoing, Payload};
+use crate::connection::prepared::{self, Prepared};
 use crate::deflate::{Deflation, Half};
+use crate::extension::Claims;
 use crate::frame::{OpCode, Rsv};
 use crate::limits::Config;
 use alloc::boxed::Box;
@@ -12,6 +15,7 @@ impl Sender {
     /// Compresses messages from now on.
     pub(in crate::connection) fn set_deflate(&mut self, half: Half) {
         self.deflate = Some(half);
+        self.claim(Claims::DEFLATE);
     }
 
     /// Queues a whole message: compressed, unless it is short, its sender says so, or it would not get smaller.
@@ -27,16 +31,35 @@ impl Sender {
         let settings = config.deflate.clone().unwrap_or_default();
         let bytes = payload.as_slice();
         if !compress || bytes.len() < settings.least(half) {
-            return self.whole(Rsv::NONE, kind, payload, outbox, config);
+            return self.whole(Rsv::NONE, kind.opcode(), payload, outbox, config);
         }
         let mut deflation = self.take_deflation(half, config);
         let smaller = deflation.message(half, &settings, bytes, |compressed| {
-            self.whole(Rsv::RSV1, kind, Payload::Slice(compressed), outbox, config);
+            self.whole(Rsv::RSV1, kind.opcode(), Payload::Slice(compressed), outbox, config);
         });
         self.deflation = Some(deflation);
         if !smaller {
-            self.whole(Rsv::NONE, kind, payload, outbox, config);
+            self.whole(Rsv::NONE, kind.opcode(), payload, outbox, config);
         }
+    }
+
+    /// Queues a message that is prepared for many, where it is to be compressed, and says so.
+    #[inline(never)]
+    pub(super) fn prepared_compressed(
+        &mut self,
+        prepared: &Prepared,
+        outbox: &mut Outbox,
+        config: &Config,
+    ) -> bool {
+        let (Some(half), Some(common)) = (self.deflate, prepared.common()) else { return false };
+        let mut deflation = self.take_deflation(half, config);
+        let frame = deflation
+            .prepared(half, common, |compressed| prepared::encode(prepared.kind(), Rsv::RSV1, compressed));
+        self.deflation = Some(deflation);
+        if let Some(frame) = &frame {
+            queue_frame(frame, outbox);
+        }
+        frame.is_some()
     }
 
     /// Queues a part of a message, where the message is compressed, and says so.

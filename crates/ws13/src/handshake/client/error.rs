@@ -24,6 +24,8 @@ pub enum ClientError {
     Extensions,
     /// The server uses an extension that we did not offer.
     ExtensionNotOffered(String),
+    /// The server accepts this extension of ours in a way that does not fit the offer.
+    Extension(String),
     /// The server accepts permessage-deflate in a way that does not fit our offer.
     #[cfg(feature = "deflate")]
     Deflate(crate::deflate::Refused),
@@ -53,6 +55,9 @@ impl fmt::Display for ClientError {
             ClientError::Extensions => f.write_str("the server's Sec-WebSocket-Extensions is malformed"),
             ClientError::ExtensionNotOffered(name) => {
                 write!(f, "the server uses the extension {name:?}, which was not offered")
+            }
+            ClientError::Extension(name) => {
+                write!(f, "the server's answer for the extension {name:?} does not fit our offer")
             }
             #[cfg(feature = "deflate")]
             ClientError::Deflate(error) => {

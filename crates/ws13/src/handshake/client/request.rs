@@ -1,6 +1,6 @@
 //! What a client asks for.
 
-use crate::extension;
+use crate::extension::{self, Negotiate};
 use crate::handshake::authority::Authority;
 use crate::handshake::error::{Invalid, check_header, check_value};
 use crate::handshake::head::HeadLimits;
@@ -13,6 +13,7 @@ use http::header::{
     SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderName, HeaderValue};
+use std::sync::Arc;
 
 /// How much of a refusal's body is kept: 64 KiB.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -38,6 +39,7 @@ pub struct Request {
     pub(super) extensions: Option<String>,
     #[cfg(feature = "deflate")]
     pub(super) deflate: Option<crate::Deflate>,
+    pub(super) own: Vec<Arc<dyn Negotiate>>,
     pub(super) require_subprotocol: bool,
     pub(super) limits: HeadLimits,
     pub(super) body_limit: usize,
@@ -165,16 +167,23 @@ impl Request {
         self
     }
 
+    /// Offers extensions of one's own, after permessage-deflate and before what [`extensions`](Request::extensions)
+    /// names.
+    #[must_use]
+    pub fn negotiate(mut self, own: Vec<Arc<dyn Negotiate>>) -> Self {
+        self.own = own;
+        self
+    }
+
     /// All that is offered, as it stands in the header.
     pub(super) fn offered_extensions(&self) -> Option<String> {
+        let mut all = extension::offers(&self.own);
         #[cfg(feature = "deflate")]
         if let Some(settings) = &self.deflate {
-            let offer = crate::deflate::offer(settings);
-            return Some(
-                self.extensions.iter().fold(offer.to_string(), |all, more| format!("{all}, {more}")),
-            );
+            all.insert(0, crate::deflate::offer(settings).to_string());
         }
-        self.extensions.clone()
+        all.extend(self.extensions.clone());
+        (!all.is_empty()).then(|| all.join(", "))
     }
 
     /// The limits on the head of the answer. Default: [`HeadLimits::response`].
@@ -229,6 +238,7 @@ impl Request {
             extensions: None,
             #[cfg(feature = "deflate")]
             deflate: None,
+            own: Vec::new(),
             require_subprotocol: false,
             limits: HeadLimits::response(),
             body_limit: BODY_LIMIT,

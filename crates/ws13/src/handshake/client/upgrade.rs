@@ -2,7 +2,7 @@
 
 use super::body::ReadBody;
 use super::{ClientError, Request, Response};
-use crate::extension;
+use crate::extension::{self, Claims};
 use crate::handshake::Agreed;
 use crate::handshake::error::Invalid;
 use crate::handshake::fields;
@@ -128,10 +128,17 @@ impl Upgrade {
             return Err(ClientError::Accept);
         }
         let extensions = self.check_extensions(headers)?;
+        #[cfg(feature = "deflate")]
+        let deflate = self.check_deflate(extensions.as_deref())?;
+        #[cfg(feature = "deflate")]
+        let taken = deflate.map_or(Claims::NONE, |_| Claims::DEFLATE);
+        #[cfg(not(feature = "deflate"))]
+        let taken = Claims::NONE;
         let agreed = Agreed {
             subprotocol: self.check_subprotocol(headers)?,
             #[cfg(feature = "deflate")]
-            deflate: self.check_deflate(extensions.as_deref())?,
+            deflate,
+            claims: self.check_own(extensions.as_deref(), taken)?,
             extensions,
         };
         Ok(Accepted { agreed, response })
@@ -143,6 +150,12 @@ impl Upgrade {
         let (Some(settings), Some(answer)) = (&self.request.deflate, answer) else { return Ok(None) };
         let answer = extension::parse(answer).map_err(|_| ClientError::Extensions)?;
         crate::deflate::check(settings, &answer).map_err(ClientError::Deflate)
+    }
+
+    /// What the client's own extensions make of the answer.
+    fn check_own(&self, answer: Option<&str>, taken: Claims) -> Result<Claims, ClientError> {
+        let answer = extension::parse(answer.unwrap_or_default()).map_err(|_| ClientError::Extensions)?;
+        extension::check(&self.request.own, &answer, taken).map_err(ClientError::Extension)
     }
 
     /// "If this header field indicates the use of an extension that was not present in the client's handshake
