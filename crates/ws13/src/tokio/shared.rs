@@ -62,6 +62,12 @@ impl<S> Held<S> {
     }
 }
 
+impl<S> Held<S> {
+    fn connection(&self) -> Arc<Shared<S>> {
+        Arc::clone(self.0.as_ref().expect("it is taken by drop alone"))
+    }
+}
+
 impl<S> Clone for Held<S> {
     fn clone(&self) -> Self {
         self.lock().holders += 1;
@@ -125,6 +131,17 @@ pub(super) enum Handle<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Handle<S> {
+    /// Makes it one of several; gives the connection itself along.
+    pub(super) fn share(self) -> (Arc<Shared<S>>, Held<S>) {
+        match self {
+            Handle::Own(driver) => {
+                let shared = Shared::new(*driver);
+                (Arc::clone(&shared), Held::new(shared))
+            }
+            Handle::Shared(held) => (held.connection(), held),
+        }
+    }
+
     pub(super) fn access(&mut self) -> Access<'_, S> {
         match self {
             Handle::Own(driver) => Access::Own(driver),
