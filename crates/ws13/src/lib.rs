@@ -67,6 +67,8 @@ extern crate alloc;
 
 #[cfg(feature = "std")]
 mod accept;
+#[cfg(feature = "axum")]
+pub mod axum;
 #[cfg(feature = "std")]
 pub mod blocking;
 #[cfg(feature = "std")]
@@ -82,6 +84,8 @@ pub mod extension;
 pub mod frame;
 #[cfg(feature = "std")]
 pub mod handshake;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 mod limits;
 pub mod mask;
 mod message;
@@ -102,8 +106,8 @@ pub mod utf8;
 
 #[cfg(feature = "tokio")]
 pub use self::tokio::{
-    Acceptor, Asked, Client, Lent, MessageReader, MessageWriter, Opening, Peer, Plain, ReceiveRef, Receiver,
-    Sender, Sending, Server, Stream, WebSocket, connect,
+    Acceptor, Asked, Client, Connections, Lent, MessageReader, MessageWriter, Opening, Peer, Plain,
+    ReceiveRef, Receiver, Sender, Sending, Server, Stream, WebSocket, connect,
 };
 #[cfg(feature = "std")]
 pub use accept::AcceptError;
