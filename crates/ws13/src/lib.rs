@@ -97,6 +97,8 @@ mod pool;
 mod server;
 #[cfg(feature = "std")]
 mod state;
+#[cfg(feature = "test")]
+pub mod test;
 mod text;
 mod time;
 #[cfg(feature = "tokio")]
