@@ -101,6 +101,12 @@ pub(crate) fn autobahn_client() -> Result<PathBuf, String> {
     Ok(tools::target().join("release/examples/autobahn_client"))
 }
 
+/// An example of an application with the library in it, in the build that the tests have compiled most of.
+pub(crate) fn example(name: &str) -> Result<PathBuf, String> {
+    run(&mut cargo(&format!("build --quiet -p ws13 --example {name} --all-features")))?;
+    Ok(tools::target().join("debug/examples").join(name))
+}
+
 const PROBE_MANIFEST: &str = "\
 [package]
 name = \"no-std-probe\"

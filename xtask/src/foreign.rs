@@ -1,6 +1,6 @@
 //! Other people's software against the `ws13` command: a browser, npm's ws, PyPI's websockets.
 
-use crate::checks::ws13;
+use crate::checks::{example, ws13};
 use crate::dial::dial;
 use crate::tools::{
     self, Outcome, Served, apt_install, command, folder, found, once, output, run, run_within,
@@ -22,10 +22,14 @@ pub(crate) fn browser() -> Outcome {
     let dir = node_modules("browser", &scripts)?;
     let server = serve_echo(&["--subprotocol", SUBPROTOCOL])?;
     let compressing = serve_echo(&["--compress"])?;
+    let in_axum = Served::start(command(example("axum_echo")?).arg("127.0.0.1:0"))?;
     let mut console = node_script(&dir, "console.mjs");
-    let mut deflate = node_script(&dir, "deflate.mjs");
     run_within(PATIENCE, console.arg(server.http()).env("CHROMIUM", &chromium))?;
-    run_within(PATIENCE, deflate.arg(compressing.http()).env("CHROMIUM", &chromium))
+    for address in [compressing.http(), in_axum.http()] {
+        let mut deflate = node_script(&dir, "deflate.mjs");
+        run_within(PATIENCE, deflate.arg(address).env("CHROMIUM", &chromium))?;
+    }
+    Ok(())
 }
 
 pub(crate) fn node() -> Outcome {
@@ -37,7 +41,11 @@ pub(crate) fn node() -> Outcome {
         dial(&ws13()?, &theirs.url),
     )?;
     let compressing = serve_echo(&["--compress"])?;
-    run_within(PATIENCE, node_script(&dir, "deflate.mjs").arg(&compressing.url).arg(ws13()?))
+    run_within(PATIENCE, node_script(&dir, "deflate.mjs").arg(&compressing.url).arg(ws13()?))?;
+    // The same server within axum.
+    let in_axum = Served::start(command(example("axum_echo")?).arg("127.0.0.1:0"))?;
+    run_within(PATIENCE, node_script(&dir, "client.mjs").arg(&in_axum.url))?;
+    run_within(PATIENCE, node_script(&dir, "deflate.mjs").arg(&in_axum.url).arg(ws13()?))
 }
 
 pub(crate) fn python() -> Outcome {

@@ -1,5 +1,5 @@
-//! An echo in an axum application, beside a page, with state, layers and a graceful end:
-//! `cargo run --example axum_echo --features axum [ADDRESS]`; 127.0.0.1:12345 if none is given.
+//! An echo in an axum application, beside a page, with compression, state, layers and a graceful end:
+//! `cargo run --example axum_echo --features axum,deflate [ADDRESS]`; 127.0.0.1:12345 if none is given.
 
 use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tower_http::trace::TraceLayer;
-use ws13::Error;
 use ws13::axum::{Connections, WebSocket, WebSocketUpgrade};
 use ws13::handshake::Subprotocol;
+use ws13::{Config, Deflate, Error};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,7 +35,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn page_or_echo(State(count): State<Arc<AtomicUsize>>, upgrade: Option<WebSocketUpgrade>) -> Response {
     let Some(upgrade) = upgrade else { return Html(PAGE).into_response() };
     count.fetch_add(1, Ordering::Relaxed);
-    upgrade.subprotocol(Subprotocol::from_static("me-want-cookies")).on_upgrade(echo)
+    let config = Config { deflate: Some(Deflate::default()), ..Config::default() };
+    upgrade.config(config).subprotocol(Subprotocol::from_static("me-want-cookies")).on_upgrade(echo)
 }
 
 async fn echo(mut socket: WebSocket) -> Result<(), Error> {

@@ -41,16 +41,20 @@
 //! | | |
 //! |---|---|
 //! | [`WebSocket`], [`Client`], [`Server`], [`Peer`] | on tokio |
+//! | [`hyper`], [`axum`] | in services on hyper, in applications on axum |
 //! | [`blocking`] | the same on threads |
 //! | [`handshake`] | requests, answers, origins, URLs: pure |
 //! | [`connection`] | the state machine, its [`Inbox`] and [`Outbox`]: pure |
 //! | [`frame`], [`mask`], [`utf8`], [`close`], [`extension`] | the leaves: pure |
 //! | [`deflate`] | permessage-deflate, the first extension: pure |
+//! | [`mod@test`] | for your own tests: pairs in memory, faulty lines, scripted peers |
 //!
 //! # Features
 //! - `tokio` (default): the asynchronous driver.
 //! - `std`: the opening handshake, the blocking driver, masking keys from the operating system.
 //! - `deflate`: compressed messages, [`deflate`] (RFC 7692); off until it is set in a [`Config`].
+//! - `hyper`, `axum`: the opening handshake by hyper 1 and axum 0.8.
+//! - `test`: a kit for your own tests; for `[dev-dependencies]`.
 //! - `json`: `send_json` and `receive_json` by serde.
 //!
 //! Without any of them the crate is `no_std` with `alloc`: frames, masking, and the connection.
@@ -136,3 +140,8 @@ pub use message::{Kind, Message};
 pub use server::LocalAddr;
 pub use text::Text;
 pub use time::Timestamp;
+
+/// The code in docs/moving-from.md is compiled.
+#[cfg(all(doctest, feature = "axum", feature = "deflate"))]
+#[doc = include_str!("../../../docs/moving-from.md")]
+mod moving_from {}
