@@ -15,9 +15,10 @@ use hyper_util::rt::TokioIo;
 use net::{dial, read_frame, soon};
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use ws13::hyper::{NotUpgraded, Refused, Upgrader, WebSocket};
 use ws13::{Client, CloseCode, Error, Stream};
 
@@ -120,23 +121,30 @@ async fn a_connection_without_upgrades_is_the_servers_fault() {
     assert_eq!(refused.response().status(), 500);
 }
 
-/// A response other than the 101 was returned: the future says so.
+/// The connection ends while the response is still being made.
 #[tokio::test]
-async fn an_upgrade_whose_response_was_not_returned_fails() {
+async fn an_upgrade_whose_connection_ends_fails() {
     let (told, mut heard) = mpsc::unbounded_channel::<Result<WebSocket, NotUpgraded>>();
     let (mut near, far) = tokio::io::duplex(1000);
+    let asked = Arc::new(Notify::new());
+    let asking = Arc::clone(&asked);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let told = told.clone();
+        let (told, asking) = (told.clone(), Arc::clone(&asking));
         async move {
-            let (_, upgrade) = ws13::hyper::upgrade(&mut request).unwrap();
+            let (response, upgrade) = ws13::hyper::upgrade(&mut request).unwrap();
             tokio::spawn(async move { told.send(upgrade.await) });
-            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("another"))))
+            asking.notify_one();
+            std::future::pending::<()>().await;
+            Ok::<_, Infallible>(response)
         }
     });
-    tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(far), service).with_upgrades());
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(far), service).with_upgrades();
+    let serving = tokio::spawn(connection);
     near.write_all(net::request(([127, 0, 0, 1], 80).into(), "").as_bytes()).await.unwrap();
+    soon(asked.notified()).await;
+    serving.abort();
     let error = soon(heard.recv()).await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("101 response was not returned"), "{error}");
+    assert!(error.to_string().contains("before the 101 response was written"), "{error}");
 }
 
 /// Whoever wants the socket itself awaits it.

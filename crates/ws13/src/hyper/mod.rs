@@ -42,7 +42,6 @@ mod upgrade;
 
 pub use crate::tokio::Connections;
 pub use refused::{NotUpgraded, Refused};
-#[cfg(feature = "axum")]
 pub(crate) use settings::{Settings, upgrade_builder};
 pub use stream::Upgraded;
 #[cfg(feature = "axum")]

@@ -84,7 +84,7 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// hyper did not give the connection up after the response: the client has gone, or another response was returned.
+/// hyper did not give the connection up: it ended before the 101 response was written.
 #[derive(Debug)]
 pub struct NotUpgraded(pub(super) hyper::Error);
 
@@ -92,7 +92,7 @@ impl fmt::Display for NotUpgraded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "hyper did not give the connection up ({}): the client has gone, or the 101 response was not returned",
+            "hyper did not give the connection up ({}): it ended before the 101 response was written",
             self.0
         )
     }

@@ -71,7 +71,8 @@ impl Asked {
 /// An accepted handshake: a future of the socket, ready when hyper has written the 101 response.
 ///
 /// [`serve`](Upgrade::serve) is the way to use it. Who awaits it does so in a task of its own: the response has to be
-/// returned first. Dropped, it ends the connection when the response is written.
+/// returned first. Dropped, it ends the connection when the response is written. Return that response and no other: hyper
+/// does not look at the status, and gives up what is left of the connection after any response.
 #[derive(Debug)]
 #[must_use = "serve the socket, or await it in a task of its own"]
 pub struct Upgrade {
