@@ -15,6 +15,9 @@ const FEATURES: &[Option<&str>] = &[
     Some("tls"),
     Some("tokio,tls"),
     Some("tokio,webpki-roots"),
+    Some("hyper"),
+    Some("axum"),
+    Some("test"),
 ];
 
 pub(crate) fn fmt() -> Outcome {
@@ -114,6 +117,12 @@ pub(crate) fn autobahn_client() -> Result<PathBuf, String> {
 pub(crate) fn blocking_proxy() -> Result<PathBuf, String> {
     run(&mut cargo("build --quiet -p ws13 --example blocking_proxy"))?;
     Ok(tools::target().join("debug/examples/blocking_proxy"))
+}
+
+/// An example of an application with the library in it, in the build that the tests have compiled most of.
+pub(crate) fn example(name: &str) -> Result<PathBuf, String> {
+    run(&mut cargo(&format!("build --quiet -p ws13 --example {name} --all-features")))?;
+    Ok(tools::target().join("debug/examples").join(name))
 }
 
 const PROBE_MANIFEST: &str = "\

@@ -1,6 +1,6 @@
 //! Other people's software against the `ws13` command: a browser, npm's ws, PyPI's websockets.
 
-use crate::checks::{broadcast, ws13};
+use crate::checks::{broadcast, example, ws13};
 use crate::dial::dial;
 use crate::tools::{
     self, Outcome, Served, apt_install, command, folder, found, once, output, run, run_within,
@@ -19,10 +19,13 @@ pub(crate) fn browser() -> Outcome {
     let dir = node_modules("browser", &scripts)?;
     let server = serve_echo(&["--subprotocol", SUBPROTOCOL])?;
     let compressing = serve_echo(&["--compress"])?;
+    let in_axum = Served::start(command(example("axum_echo")?).arg("127.0.0.1:0"))?;
     let mut console = node_script(&dir, "console.mjs");
-    let mut deflate = node_script(&dir, "deflate.mjs");
     run_within(PATIENCE, console.arg(server.http()).env("CHROMIUM", &chromium))?;
-    run_within(PATIENCE, deflate.arg(compressing.http()).env("CHROMIUM", &chromium))?;
+    for address in [compressing.http(), in_axum.http()] {
+        let mut deflate = node_script(&dir, "deflate.mjs");
+        run_within(PATIENCE, deflate.arg(address).env("CHROMIUM", &chromium))?;
+    }
     let everyone = Served::start(command(broadcast()?).arg("127.0.0.1:0"))?;
     let mut broadcast = node_script(&dir, "broadcast.mjs");
     run_within(PATIENCE, broadcast.arg(server.http()).arg(&everyone.url).env("CHROMIUM", &chromium))
@@ -47,7 +50,11 @@ pub(crate) fn node() -> Outcome {
     let compressing = serve_echo(&["--compress"])?;
     run_within(PATIENCE, node_script(&dir, "deflate.mjs").arg(&compressing.url).arg(ws13()?))?;
     let everyone = Served::start(command(broadcast()?).arg("127.0.0.1:0"))?;
-    run_within(PATIENCE, node_script(&dir, "broadcast.mjs").arg(&everyone.url))
+    run_within(PATIENCE, node_script(&dir, "broadcast.mjs").arg(&everyone.url))?;
+    // The same server within axum.
+    let in_axum = Served::start(command(example("axum_echo")?).arg("127.0.0.1:0"))?;
+    run_within(PATIENCE, node_script(&dir, "client.mjs").arg(&in_axum.url))?;
+    run_within(PATIENCE, node_script(&dir, "deflate.mjs").arg(&in_axum.url).arg(ws13()?))
 }
 
 pub(crate) fn python() -> Outcome {

@@ -9,10 +9,10 @@ const LEAVES: &[&str] =
 /// The state machines on top of them.
 const MACHINES: &[&str] = &["connection", "handshake", "proxy"];
 /// What moves bytes.
-const DRIVERS: &[&str] = &["tokio", "blocking", "client", "server", "tls"];
+const DRIVERS: &[&str] = &["tokio", "blocking", "client", "server", "tls", "hyper", "axum", "test"];
 
 /// What the core may not know, wherever it comes from: runtimes, sockets, clocks, threads. Addresses are core::net's.
-const OUTSIDE: &[&str] = &["tokio::", "std::net", "std::thread", "std::time", "std::fs"];
+const OUTSIDE: &[&str] = &["tokio::", "hyper::", "std::net", "std::thread", "std::time", "std::fs"];
 
 pub(crate) fn check() -> Outcome {
     let src = tools::root().join("crates/ws13/src");

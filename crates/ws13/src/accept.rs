@@ -54,6 +54,12 @@ impl AcceptSettings {
         self.config = config;
     }
 
+    /// How requests are read.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn options_as_set(&self) -> &Options {
+        &self.options
+    }
+
     /// How requests are read, to change it.
     pub(crate) fn options(&mut self) -> &mut Options {
         Arc::make_mut(&mut self.options)

@@ -42,6 +42,7 @@
 //! |---|---|
 //! | [`WebSocket`], [`Client`], [`Server`], [`Peer`], [`Broadcast`] | on tokio |
 //! | [`reconnect`] | a client that stays connected, on tokio |
+//! | [`hyper`], [`axum`] | in services on hyper, in applications on axum |
 //! | [`blocking`] | the same on threads |
 //! | [`tls`] | what to trust and to show for `wss://` |
 //! | [`handshake`] | requests, answers, origins, URLs: pure |
@@ -49,6 +50,7 @@
 //! | [`connection`] | the state machine, its [`Inbox`] and [`Outbox`], messages [`Prepared`] for many: pure |
 //! | [`frame`], [`mask`], [`utf8`], [`close`], [`extension`] | the leaves: pure |
 //! | [`deflate`] | permessage-deflate, the first extension: pure |
+//! | [`mod@test`] | for your own tests: pairs in memory, faulty lines, scripted peers |
 //!
 //! # Features
 //! - `tokio` (default): the asynchronous driver.
@@ -56,6 +58,8 @@
 //!   roots built in.
 //! - `std`: the opening handshake, the blocking driver, masking keys from the operating system.
 //! - `deflate`: compressed messages, [`deflate`] (RFC 7692); off until it is set in a [`Config`].
+//! - `hyper`, `axum`: the opening handshake by hyper 1 and axum 0.8.
+//! - `test`: a kit for your own tests; for `[dev-dependencies]`.
 //! - `json`: `send_json` and `receive_json` by serde.
 //!
 //! Without any of them the crate is `no_std` with `alloc`: frames, masking, and the connection.
@@ -72,6 +76,8 @@ extern crate alloc;
 
 #[cfg(feature = "std")]
 mod accept;
+#[cfg(feature = "axum")]
+pub mod axum;
 #[cfg(feature = "std")]
 pub mod blocking;
 #[cfg(feature = "std")]
@@ -87,6 +93,8 @@ pub mod extension;
 pub mod frame;
 #[cfg(feature = "std")]
 pub mod handshake;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 mod limits;
 pub mod mask;
 mod message;
@@ -100,6 +108,8 @@ pub mod proxy;
 mod server;
 #[cfg(feature = "std")]
 mod state;
+#[cfg(feature = "test")]
+pub mod test;
 mod text;
 mod time;
 #[cfg(feature = "tls")]
@@ -113,9 +123,9 @@ pub mod utf8;
 pub use self::tokio::TlsStream;
 #[cfg(feature = "tokio")]
 pub use self::tokio::{
-    Acceptor, Asked, Broadcast, Client, Delivery, Lagging, Lent, MessageReader, MessageWriter, Opening, Peer,
-    Plain, ReceiveRef, Receiver, Sender, Sending, Server, Stream, Subscription, WebSocket, connect,
-    reconnect,
+    Acceptor, Asked, Broadcast, Client, Connections, Delivery, Lagging, Lent, MessageReader, MessageWriter,
+    Opening, Peer, Plain, ReceiveRef, Receiver, Sender, Sending, Server, Stream, Subscription, WebSocket,
+    connect, reconnect,
 };
 #[cfg(feature = "std")]
 pub use accept::AcceptError;
@@ -142,3 +152,8 @@ pub use message::{Kind, Message};
 pub use server::LocalAddr;
 pub use text::Text;
 pub use time::Timestamp;
+
+/// The code in docs/moving-from.md is compiled.
+#[cfg(all(doctest, feature = "axum", feature = "deflate"))]
+#[doc = include_str!("../../../docs/moving-from.md")]
+mod moving_from {}

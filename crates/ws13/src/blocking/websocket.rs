@@ -9,7 +9,7 @@ use super::transport::{Duplex, Transport};
 use crate::close::{CloseCode, CloseFrame};
 use crate::connection::{Closed, Connection, Event, FactOrEnd, Inbox, Mode, Outgoing, Output, Role};
 use crate::error::{Error, Misuse};
-use crate::handshake::Subprotocol;
+use crate::handshake::{Agreed, Subprotocol};
 use crate::limits::Config;
 use crate::message::{Kind, Message};
 use crate::text::Text;
@@ -69,6 +69,23 @@ impl<S: Transport> WebSocket<S> {
     /// A socket of its parts: for a connection with masking keys of one's own, or with bytes that came early.
     pub fn from_parts(stream: S, connection: Connection, inbox: Inbox) -> Self {
         WebSocket { handle: Handle::Own(Box::new(Driver::new(stream, connection, inbox))), subprotocol: None }
+    }
+
+    /// A socket on a stream on which somebody else did the opening handshake, with what it agreed on, and the bytes
+    /// that came `early`, behind it: nothing is lost, and compression and the subprotocol are as agreed.
+    pub fn from_handshake(
+        stream: S,
+        role: Role,
+        config: impl Into<Arc<Config>>,
+        agreed: &Agreed,
+        early: &[u8],
+    ) -> Self {
+        let mut inbox = Inbox::new();
+        if !early.is_empty() {
+            inbox.extend_from_slice(early);
+        }
+        let connection = Connection::new(role, config).agreed(agreed);
+        WebSocket::from_parts(stream, connection, inbox).with_subprotocol(agreed.subprotocol.clone())
     }
 
     /// Says which subprotocol the handshake agreed on.

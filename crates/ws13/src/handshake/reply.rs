@@ -4,7 +4,7 @@ use super::error::{Invalid, check_header, check_value};
 use super::http1;
 use super::request::Request;
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use std::fmt;
 
@@ -130,6 +130,23 @@ impl Reply {
     fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
+    }
+}
+
+/// For another HTTP stack to write: it adds `Content-Length` itself. `Connection` names `Upgrade` where that header
+/// stands, and does not say `close`.
+impl From<Reply> for http::Response<Bytes> {
+    fn from(reply: Reply) -> Self {
+        let upgrade = reply.headers.iter().any(|(name, _)| name == UPGRADE);
+        let mut response = http::Response::new(reply.body);
+        *response.status_mut() = reply.status;
+        if upgrade {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        }
+        for (name, value) in reply.headers {
+            response.headers_mut().append(name, value);
+        }
+        response
     }
 }
 
@@ -260,6 +277,22 @@ mod tests {
         assert!(required.contains("\r\nSec-WebSocket-Version: 13\r\n"), "{required}");
         assert!(required.contains("\r\nUpgrade: websocket\r\nSec"), "{required}");
         assert!(required.contains("\r\nConnection: close, Upgrade\r\n"), "{required}");
+    }
+
+    #[test]
+    fn another_http_stack_gets_the_same_headers() {
+        let response = http::Response::from(Reply::upgrade_required().header("X-A", "b").unwrap());
+        assert_eq!(response.status(), StatusCode::UPGRADE_REQUIRED);
+        for (name, value) in [
+            ("upgrade", "websocket"),
+            ("connection", "Upgrade"),
+            ("sec-websocket-version", "13"),
+            ("x-a", "b"),
+        ] {
+            assert_eq!(response.headers()[name], value);
+        }
+        assert!(response.body().ends_with(b"version 13\n"));
+        assert!(!http::Response::from(Reply::not_found()).headers().contains_key("connection"));
     }
 
     #[test]

@@ -184,6 +184,20 @@ impl Upgrade {
     /// [`Invalid`] when `accept` names a subprotocol or an extension that the client did not offer
     /// (RFC 6455, 4.2.2). Nothing was sent; answer with [`Reject::internal_error`].
     pub fn accept(self, accept: Accept) -> Result<Accepted, Invalid> {
+        let Answer { headers, request, agreed } = self.answer(accept)?;
+        let mut response = http1::status_line(StatusCode::SWITCHING_PROTOCOLS);
+        for (name, value) in &headers {
+            http1::header_line(&mut response, name, value.as_bytes());
+        }
+        response.extend_from_slice(b"\r\n");
+        Ok(Accepted { response, request, agreed })
+    }
+
+    /// As [`accept`](Upgrade::accept), for another HTTP stack: the headers of its 101 response, not the text.
+    ///
+    /// # Errors
+    /// As [`accept`](Upgrade::accept).
+    pub fn answer(self, accept: Accept) -> Result<Answer, Invalid> {
         self.check_extensions(accept.extensions.as_ref())?;
         #[cfg(feature = "deflate")]
         let (accept, deflate) = accept.with_deflate(self.deflate.as_ref());
@@ -193,21 +207,18 @@ impl Upgrade {
         let taken = Claims::NONE;
         let (accept, claims) = accept.with_extensions(&self.request, &self.own, taken);
         let subprotocol = self.choose(accept.subprotocol)?;
-        let mut response = http1::status_line(StatusCode::SWITCHING_PROTOCOLS);
-        let mut line = |name: &HeaderName, value: &[u8]| http1::header_line(&mut response, name, value);
-        line(&UPGRADE, b"websocket");
-        line(&CONNECTION, b"Upgrade");
-        line(&SEC_WEBSOCKET_ACCEPT, self.key.accept().as_bytes());
-        if let Some(subprotocol) = &subprotocol {
-            line(&SEC_WEBSOCKET_PROTOCOL, subprotocol.as_str().as_bytes());
+        let mut headers = vec![
+            (UPGRADE, HeaderValue::from_static("websocket")),
+            (CONNECTION, HeaderValue::from_static("Upgrade")),
+            (SEC_WEBSOCKET_ACCEPT, check_value(&SEC_WEBSOCKET_ACCEPT, &self.key.accept())?),
+        ];
+        if let Some(name) = &subprotocol {
+            headers.push((SEC_WEBSOCKET_PROTOCOL, check_value(&SEC_WEBSOCKET_PROTOCOL, name.as_str())?));
         }
-        if let Some(extensions) = &accept.extensions {
-            line(&SEC_WEBSOCKET_EXTENSIONS, extensions.as_bytes());
+        if let Some(value) = &accept.extensions {
+            headers.push((SEC_WEBSOCKET_EXTENSIONS, check_value(&SEC_WEBSOCKET_EXTENSIONS, value)?));
         }
-        for (name, value) in &accept.headers {
-            line(name, value.as_bytes());
-        }
-        response.extend_from_slice(b"\r\n");
+        headers.extend(accept.headers);
         let agreed = Agreed {
             subprotocol,
             extensions: accept.extensions,
@@ -215,7 +226,7 @@ impl Upgrade {
             deflate,
             claims,
         };
-        Ok(Accepted { response, request: self.request, agreed })
+        Ok(Answer { headers, request: self.request, agreed })
     }
 
     /// Refuses: the bytes to write; then close, and drop what came early.
@@ -249,6 +260,17 @@ impl Upgrade {
 pub struct Accepted {
     /// The bytes to write: the 101 response.
     pub response: Vec<u8>,
+    /// What the client asked for.
+    pub request: Request,
+    /// What holds for the connection.
+    pub agreed: Agreed,
+}
+
+/// An accepted handshake, for another HTTP stack to write.
+#[derive(Debug)]
+pub struct Answer {
+    /// The headers of the 101 response, in their order.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// What the client asked for.
     pub request: Request,
     /// What holds for the connection.

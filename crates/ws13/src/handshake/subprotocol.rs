@@ -31,6 +31,19 @@ impl Subprotocol {
         }
     }
 
+    /// A name that is written in the program.
+    ///
+    /// # Panics
+    /// When it is no token: a mistake that the program's first run finds. What comes from outside is
+    /// [`new`](Subprotocol::new)'s.
+    #[must_use]
+    pub fn from_static(name: &'static str) -> Self {
+        match Subprotocol::new(name) {
+            Ok(subprotocol) => subprotocol,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {

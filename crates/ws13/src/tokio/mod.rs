@@ -15,6 +15,7 @@ mod peer;
 #[cfg(feature = "tls")]
 mod read_ahead;
 pub mod reconnect;
+mod served;
 mod server;
 mod serving;
 mod shared;
@@ -31,6 +32,7 @@ pub use lag::Lagging;
 pub use net::Stream;
 pub use parts::{MessageReader, MessageWriter};
 pub use peer::Peer;
+pub use served::Connections;
 pub use server::Server;
 pub use split::{Receiver, Sender};
 #[cfg(feature = "tls")]

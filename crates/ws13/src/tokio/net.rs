@@ -36,7 +36,7 @@ const _: () = assert!(size_of::<Stream>() <= size_of::<TcpStream>() + size_of::<
 
 impl Stream {
     /// A TCP stream as this crate sets it up: small messages go out at once, and a dead peer is noticed some day.
-    pub(super) fn tcp(stream: TcpStream) -> Stream {
+    pub(crate) fn tcp(stream: TcpStream) -> Stream {
         // Without them it works all the same.
         let _ = stream.set_nodelay(true);
         let _ = SockRef::from(&stream).set_keepalive(true);

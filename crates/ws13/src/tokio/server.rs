@@ -3,7 +3,7 @@
 use super::accept::{Acceptor, Asked, Opening};
 use super::net::{Listener, Stream};
 use super::serving::{Serving, Stoppable};
-use super::shared::{Handle, Held, Shared};
+use super::shared::Shared;
 use super::websocket::WebSocket;
 use crate::handshake::Request;
 use crate::server::{BACK_OFF, LocalAddr, ServerSettings, server_builder};
@@ -17,6 +17,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
@@ -206,17 +207,7 @@ where
         let entry = self.connections.enter();
         let opened = self.connections.unless_stopped(open(&self.settings, stream)).await;
         let Some((socket, request)) = opened.flatten() else { return };
-        let subprotocol = socket.agreed_subprotocol();
-        let Handle::Own(driver) = socket.handle else { return };
-        let shared = Shared::new(*driver);
-        let socket = WebSocket::shared(Held::new(Arc::clone(&shared)), subprotocol);
-        let handler = (self.handler)(request, socket);
-        entry.connected(&shared);
-        let serving = Serving::new(shared, handler);
-        tokio::spawn(async move {
-            serving.await;
-            drop(entry);
-        });
+        entry.serve(socket, |socket| (self.handler)(request, socket));
     }
 }
 
@@ -253,7 +244,7 @@ async fn accept(asked: Asked<Stream>, settings: &ServerSettings) -> Option<(WebS
 
 /// The connections of a server, for the day it stops.
 #[derive(Default)]
-struct Connections {
+pub(super) struct Connections {
     open: Mutex<Open>,
     /// Told when the last one is gone.
     empty: Notify,
@@ -270,7 +261,7 @@ struct Open {
 }
 
 impl Connections {
-    fn enter(self: &Arc<Self>) -> Entry {
+    pub(super) fn enter(self: &Arc<Self>) -> Entry {
         let mut open = self.lock();
         let key = open.next;
         open.next += 1;
@@ -279,7 +270,7 @@ impl Connections {
     }
 
     /// Closes all with 1001, waits until they are gone, and drops those that take longer than `timeout`.
-    async fn drain(&self, timeout: Duration) {
+    pub(super) async fn drain(&self, timeout: Duration) {
         self.tell_all(|connection| connection.go_away());
         self.stopped.notify_waiters();
         if tokio::time::timeout(timeout, self.gone()).await.is_err() {
@@ -303,7 +294,7 @@ impl Connections {
     }
 
     /// Does a handshake; gives it up when the server stops: nobody waits for a client that says nothing.
-    async fn unless_stopped<F: Future>(&self, handshake: F) -> Option<F::Output> {
+    pub(super) async fn unless_stopped<F: Future>(&self, handshake: F) -> Option<F::Output> {
         let (mut handshake, mut stopped) = (pin!(handshake), pin!(self.stopped.notified()));
         poll_fn(|cx| match handshake.as_mut().poll(cx) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
@@ -314,6 +305,15 @@ impl Connections {
             Poll::Pending => Poll::Pending,
         })
         .await
+    }
+
+    /// How many there are, those whose handshake is under way among them.
+    pub(super) fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.lock().stopping
     }
 
     async fn gone(&self) {
@@ -332,14 +332,32 @@ impl Connections {
 }
 
 /// A connection's place among those of its server.
-struct Entry {
+pub(super) struct Entry {
     connections: Arc<Connections>,
     key: usize,
 }
 
 impl Entry {
-    fn connected(&self, shared: &Arc<Shared<Stream>>) {
-        let stoppable: Weak<dyn Stoppable> = Arc::<Shared<Stream>>::downgrade(shared);
+    /// Serves a socket in a task of its own.
+    pub(super) fn serve<S, F>(self, socket: WebSocket<S>, handler: impl FnOnce(WebSocket<S>) -> F)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        F: Future + Send + 'static,
+    {
+        let (shared, serving) = Serving::begin(socket, handler);
+        self.connected(&shared);
+        drop(shared);
+        tokio::spawn(async move {
+            serving.await;
+            drop(self);
+        });
+    }
+
+    fn connected<S>(&self, shared: &Arc<Shared<S>>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let stoppable: Weak<dyn Stoppable> = Arc::<Shared<S>>::downgrade(shared);
         let stopping = {
             let mut open = self.connections.lock();
             open.entries.insert(self.key, Some(stoppable));

@@ -4,6 +4,7 @@
 use super::cork::{self, Id};
 use super::driver::Driver;
 use super::shared::Shared;
+use super::websocket::WebSocket;
 use crate::close::CloseCode;
 use crate::connection::{FactOrEnd, Mode};
 use crate::error::Lost;
@@ -19,9 +20,16 @@ pub(super) struct Serving<S, F> {
     handler: Option<Pin<Box<F>>>,
 }
 
-impl<S, F> Serving<S, F> {
-    pub(super) fn new(shared: Arc<Shared<S>>, handler: F) -> Self {
-        Serving { shared, handler: Some(Box::pin(handler)) }
+impl<S: AsyncRead + AsyncWrite + Unpin, F> Serving<S, F> {
+    /// Gives the socket to its handler; what this gives along is for who may want to end the connection.
+    pub(super) fn begin(
+        socket: WebSocket<S>,
+        handler: impl FnOnce(WebSocket<S>) -> F,
+    ) -> (Arc<Shared<S>>, Self) {
+        let subprotocol = socket.agreed_subprotocol();
+        let (shared, held) = socket.handle.share();
+        let handler = Box::pin(handler(WebSocket::shared(held, subprotocol)));
+        (Arc::clone(&shared), Serving { shared, handler: Some(handler) })
     }
 }
 

@@ -67,6 +67,10 @@ impl<S> Held<S> {
     pub(super) fn downgrade(&self) -> Weak<Shared<S>> {
         self.0.as_ref().map_or_else(Weak::new, Arc::downgrade)
     }
+
+    fn connection(&self) -> Arc<Shared<S>> {
+        Arc::clone(self.0.as_ref().expect("it is taken by drop alone"))
+    }
 }
 
 impl<S> Clone for Held<S> {
@@ -132,6 +136,17 @@ pub(super) enum Handle<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Handle<S> {
+    /// Makes it one of several; gives the connection itself along.
+    pub(super) fn share(self) -> (Arc<Shared<S>>, Held<S>) {
+        match self {
+            Handle::Own(driver) => {
+                let shared = Shared::new(*driver);
+                (Arc::clone(&shared), Held::new(shared))
+            }
+            Handle::Shared(held) => (held.connection(), held),
+        }
+    }
+
     pub(super) fn access(&mut self) -> Access<'_, S> {
         match self {
             Handle::Own(driver) => Access::Own(driver),
