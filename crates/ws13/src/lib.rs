@@ -106,6 +106,8 @@ mod time;
 pub mod tls;
 #[cfg(feature = "tokio")]
 mod tokio;
+#[cfg(feature = "std")]
+mod trace;
 mod trusted;
 pub mod utf8;
 
@@ -123,7 +125,7 @@ pub use client::{Attempt, ConnectError, Phase, RedirectError, TcpOptions, TimedO
 pub use close::{CloseCode, CloseFrame};
 pub use connection::{
     CloseCause, Closed, Connection, Event, Inbox, MaskKeys, MessageRef, Outbox, Outgoing, Output, PartRef,
-    Role,
+    Role, Stats,
 };
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
@@ -138,6 +140,6 @@ pub use http;
 pub use limits::{Config, Keepalive, Limits, Quirks};
 pub use message::{Kind, Message};
 #[cfg(feature = "std")]
-pub use server::LocalAddr;
+pub use server::{LocalAddr, Metrics, RoundTrips, Snapshot};
 pub use text::Text;
 pub use time::Timestamp;

@@ -34,6 +34,7 @@ mod outbox;
 mod outgoing;
 mod receiver;
 mod sender;
+mod stats;
 #[cfg(all(test, feature = "std"))]
 mod tests;
 
@@ -42,6 +43,7 @@ pub use inbox::{Inbox, LEASE, SHARE_FROM};
 pub use outbox::Outbox;
 pub use outgoing::Outgoing;
 pub use sender::MaskKeys;
+pub use stats::Stats;
 
 use crate::close::CloseFrame;
 use crate::error::{Fault, Lost, Misuse};
@@ -56,6 +58,7 @@ use keepalive::{Due, Keepalive};
 pub(crate) use receiver::Mode;
 use receiver::{Fact, MaskRule, Receiver};
 use sender::Sender;
+use stats::Tally;
 
 /// Which end of a connection this is; after the handshake only the masking differs, and who ends TCP first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,6 +83,8 @@ pub struct Connection {
     outcome: Option<Box<Closed>>,
     /// [`Event::Closed`] was given out.
     reported: bool,
+    /// What was received.
+    received: Tally,
 }
 
 /// The byte stream below, as the driver told of it.
@@ -111,6 +116,7 @@ impl Connection {
             receive_closed: false,
             outcome: None,
             reported: false,
+            received: Tally::default(),
             config,
         }
     }
@@ -318,6 +324,27 @@ impl Connection {
         self.keepalive.round_trip()
     }
 
+    /// What it has done so far.
+    pub fn stats(&self, inbox: &Inbox, outbox: &Outbox) -> Stats {
+        let sent = self.sender.sent();
+        Stats {
+            messages_received: self.received.messages,
+            messages_sent: sent.messages,
+            payload_received: self.received.payload,
+            payload_sent: sent.payload,
+            bytes_received: inbox.received(),
+            bytes_sent: outbox.written(),
+            queued: outbox.queued(),
+            round_trip: self.round_trip(),
+        }
+    }
+
+    /// The round-trip time of the latest Ping that was answered, the first time that it is asked for.
+    #[cfg(feature = "std")]
+    pub(crate) fn new_round_trip(&mut self) -> Option<Duration> {
+        self.keepalive.new_round_trip()
+    }
+
     /// As `receive`, but tells where the payload stands instead of lending it.
     #[inline(always)]
     pub(crate) fn next_fact(
@@ -328,6 +355,9 @@ impl Connection {
     ) -> Option<FactOrEnd> {
         if mode == Mode::Whole && !self.receive_closed && !self.reported {
             if let Some(fact) = self.receiver.small_message(inbox, &self.config.limits) {
+                if let Fact::Message { place, .. } = fact {
+                    self.received.message(inbox.at(place).len());
+                }
                 return Some(FactOrEnd::Fact(fact));
             }
         }
@@ -347,7 +377,12 @@ impl Connection {
         while !self.receive_closed {
             match self.receiver.next(inbox, mode, &self.config.limits) {
                 Ok(None) => break,
-                Ok(Some(fact @ (Fact::Message { .. } | Fact::Part { .. }))) => {
+                Ok(Some(fact @ Fact::Message { place, .. })) => {
+                    self.received.message(inbox.at(place).len());
+                    return Some(FactOrEnd::Fact(fact));
+                }
+                Ok(Some(fact @ Fact::Part { place, last, .. })) => {
+                    self.received.part(inbox.at(place).len(), last);
                     return Some(FactOrEnd::Fact(fact));
                 }
                 Ok(Some(fact)) => match self.control(fact, inbox, outbox) {

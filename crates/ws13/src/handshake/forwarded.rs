@@ -159,7 +159,10 @@ mod tests {
         ] {
             assert_eq!(client(&[("forwarded", value)]).as_deref(), expected, "{value}");
         }
-        assert_eq!(client(&[("forwarded", "for=6.6.6.6"), ("forwarded", "for=192.0.2.1")]).unwrap(), "192.0.2.1:0");
+        assert_eq!(
+            client(&[("forwarded", "for=6.6.6.6"), ("forwarded", "for=192.0.2.1")]).unwrap(),
+            "192.0.2.1:0"
+        );
         for (value, expected) in [
             ("192.0.2.1", Some("192.0.2.1:0")),
             ("6.6.6.6, 192.0.2.1", Some("192.0.2.1:0")),
@@ -190,8 +193,11 @@ mod tests {
         let hop = last_trusted(hops, Some("10.0.0.1".parse().unwrap()), &trusted).unwrap();
         assert_eq!((hop.secure, hop.host.unwrap().as_str()), (Some(true), "example.com:81"));
 
-        let lines =
-            [("x-forwarded-for", "192.0.2.1"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "example.com")];
+        let lines = [
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "example.com"),
+        ];
         let hops = common(&headers(&lines));
         assert_eq!(hops[0].secure, Some(true));
         assert_eq!(hops[0].host.as_ref().unwrap().as_str(), "example.com");

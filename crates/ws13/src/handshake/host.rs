@@ -81,12 +81,27 @@ mod tests {
             let host = host.parse().unwrap();
             AllowedHost::loopback().iter().any(|own| own.matches(&host))
         };
-        for host in ["localhost", "LOCALHOST:12345", "127.0.0.1:1", "[::1]", "[0::1]:5", "app.localhost", "a.b.localhost:1"] {
+        for host in [
+            "localhost",
+            "LOCALHOST:12345",
+            "127.0.0.1:1",
+            "[::1]",
+            "[0::1]:5",
+            "app.localhost",
+            "a.b.localhost:1",
+        ] {
             assert!(allowed(host), "{host}");
         }
-        for host in
-            ["evil.com", "localhost.evil.com", "notlocalhost", ".localhost", "127.0.0.1.evil.com", "10.0.0.1", "127.0.0.2", "[::2]"]
-        {
+        for host in [
+            "evil.com",
+            "localhost.evil.com",
+            "notlocalhost",
+            ".localhost",
+            "127.0.0.1.evil.com",
+            "10.0.0.1",
+            "127.0.0.2",
+            "[::2]",
+        ] {
             assert!(!allowed(host), "{host}");
         }
         assert_eq!(AllowedHost::loopback().len(), 4);
@@ -96,7 +111,10 @@ mod tests {
     fn a_port_is_exact_where_one_is_named() {
         let host: AllowedHost = "Example.com:81".parse().unwrap();
         assert!(host.matches(&"example.com:81".parse().unwrap()));
-        assert!(!host.matches(&"example.com".parse().unwrap()) && !host.matches(&"example.com:82".parse().unwrap()));
+        assert!(
+            !host.matches(&"example.com".parse().unwrap())
+                && !host.matches(&"example.com:82".parse().unwrap())
+        );
         assert_eq!(host.to_string(), "example.com:81");
         for text in ["", "*", "*.", "*.*.a", "a.*", "http://a", "a/"] {
             assert!(AllowedHost::new(text).is_err(), "{text:?}");

@@ -182,7 +182,9 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused() {
-        for text in ["", "/8", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/+8", "10.0.0/8", "::/129", "a/8", "10.0.0.0/"] {
+        for text in
+            ["", "/8", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/+8", "10.0.0/8", "::/129", "a/8", "10.0.0.0/"]
+        {
             assert!(text.parse::<Network>().is_err(), "{text:?}");
         }
         assert!("10/8".parse::<Network>().unwrap_err().to_string().contains("10.0.0.0/8"));

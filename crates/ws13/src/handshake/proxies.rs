@@ -185,7 +185,11 @@ mod tests {
         ] {
             let mut info = info(peer);
             proxies.resolve(&mut info, &headers);
-            assert_eq!((info.client(), info.is_secure()), (Some(client.parse().unwrap()), secure), "{proxies:?}");
+            assert_eq!(
+                (info.client(), info.is_secure()),
+                (Some(client.parse().unwrap()), secure),
+                "{proxies:?}"
+            );
             assert_eq!(info.socket_peer(), Some(peer.parse().unwrap()));
         }
     }
@@ -196,6 +200,10 @@ mod tests {
         assert!(proxies.expects_header(&info("10.0.0.1:5")));
         assert!(!proxies.expects_header(&info("11.0.0.1:5")));
         assert!(!Proxies::trusted(Trusted::default().and_unix()).expects_header(&ConnectInfo::default()));
-        assert!(Proxies::trusted(Trusted::default().and_unix()).proxy_protocol().expects_header(&ConnectInfo::default()));
+        assert!(
+            Proxies::trusted(Trusted::default().and_unix())
+                .proxy_protocol()
+                .expects_header(&ConnectInfo::default())
+        );
     }
 }

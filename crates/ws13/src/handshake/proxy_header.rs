@@ -226,7 +226,9 @@ impl fmt::Display for InvalidProxyHeader {
                 "the connection does not begin with a PROXY protocol header: have the proxy send one"
             }
             InvalidProxyHeader::Version => "the PROXY protocol header has a version other than 1 and 2",
-            InvalidProxyHeader::Command => "the PROXY protocol header has a command other than LOCAL and PROXY",
+            InvalidProxyHeader::Command => {
+                "the PROXY protocol header has a command other than LOCAL and PROXY"
+            }
             InvalidProxyHeader::TooLong => "the PROXY protocol header is too long",
             InvalidProxyHeader::Line => "the line of the PROXY protocol, version 1, is malformed",
             InvalidProxyHeader::Addresses => "the PROXY protocol header is too short for its addresses",
@@ -263,7 +265,9 @@ mod tests {
                 Parsed::More(more) => {
                     assert!(more > 0);
                     // Who reads exactly so much is never given less than a header, nor more.
-                    if let Ok(Parsed::Header(_, used)) = ProxyHeader::parse(&bytes[..bytes.len().min(len + more)]) {
+                    if let Ok(Parsed::Header(_, used)) =
+                        ProxyHeader::parse(&bytes[..bytes.len().min(len + more)])
+                    {
                         assert_eq!(used, len + more);
                     }
                 }
@@ -334,14 +338,9 @@ mod tests {
 
     #[test]
     fn bad_signatures_end_at_the_first_impossible_byte() {
-        for bytes in [
-            &b"G"[..],
-            b"proxy TCP4",
-            b"PROXY\tTCP4",
-            b"\r\n\r\n\0\r\nQUIT\r",
-            b"\x16\x03\x01",
-            b"\r\n\r\nG",
-        ] {
+        for bytes in
+            [&b"G"[..], b"proxy TCP4", b"PROXY\tTCP4", b"\r\n\r\n\0\r\nQUIT\r", b"\x16\x03\x01", b"\r\n\r\nG"]
+        {
             assert_eq!(ProxyHeader::parse(bytes), Err(InvalidProxyHeader::Signature), "{bytes:?}");
         }
         let version_3 = [SIGNATURE_V2, &[0x31]].concat();

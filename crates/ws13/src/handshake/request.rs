@@ -7,8 +7,8 @@ use super::reply::Reject;
 use super::server::Head;
 use super::subprotocol::Subprotocol;
 use crate::extension;
-use http::header::{HOST, ORIGIN, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL};
 use core::net::SocketAddr;
+use http::header::{HOST, ORIGIN, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, Method, Version};
 
 /// How many subprotocols a client may offer; more are refused with 400.

@@ -4,6 +4,8 @@
 mod accept;
 mod client;
 mod combinators;
+mod connections;
+mod cores;
 mod cork;
 mod dial;
 mod driver;

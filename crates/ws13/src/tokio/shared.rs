@@ -4,7 +4,7 @@ use super::cork::{self, Id};
 use super::driver::Driver;
 use crate::error::Error;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -48,6 +48,15 @@ impl<S> Shared<S> {
         // The core leaves no half-done state behind a panic; a poisoned lock is as good as any.
         self.driver.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// `None` while somebody else has it.
+    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, Driver<S>>> {
+        match self.driver.try_lock() {
+            Ok(driver) => Some(driver),
+            Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
 }
 
 /// What a user holds of a shared connection. When the last one goes, the task that serves the connection is woken, to
@@ -59,6 +68,12 @@ impl<S> Held<S> {
     pub(super) fn new(shared: Arc<Shared<S>>) -> Self {
         shared.lock().holders += 1;
         Held(Some(shared))
+    }
+}
+
+impl<S> Held<S> {
+    fn connection(&self) -> Arc<Shared<S>> {
+        Arc::clone(self.0.as_ref().expect("it is taken by drop alone"))
     }
 }
 
@@ -125,6 +140,17 @@ pub(super) enum Handle<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Handle<S> {
+    /// Makes it one of several; gives the connection itself along.
+    pub(super) fn share(self) -> (Arc<Shared<S>>, Held<S>) {
+        match self {
+            Handle::Own(driver) => {
+                let shared = Shared::new(*driver);
+                (Arc::clone(&shared), Held::new(shared))
+            }
+            Handle::Shared(held) => (held.connection(), held),
+        }
+    }
+
     pub(super) fn access(&mut self) -> Access<'_, S> {
         match self {
             Handle::Own(driver) => Access::Own(driver),
