@@ -3,6 +3,8 @@
 #[cfg(feature = "tracing")]
 use crate::connection::{CloseCause, Closed, Stats};
 #[cfg(feature = "tracing")]
+use crate::error::Fault;
+#[cfg(feature = "tracing")]
 use crate::handshake::Request;
 
 /// An event of this crate, at a level.
@@ -21,13 +23,28 @@ pub(crate) fn connection(request: &Request) -> tracing::Span {
     tracing::info_span!(target: "ws13", "connection", peer, path = request.path())
 }
 
-/// How a connection ended.
+/// How a connection ended. The peer's reason is escaped: it is anybody's text.
 #[cfg(feature = "tracing")]
 pub(crate) fn closed(closed: Option<&Closed>, stats: &Stats) {
-    let (code, cause) = (closed.map_or(1006, Closed::code), closed.map(tracing::field::display));
     let (received, sent) = (stats.messages_received, stats.messages_sent);
-    if let Some(CloseCause::Fault(crate::Fault::Limit(limit))) = closed.map(Closed::cause) {
-        tracing::warn!(target: "ws13", %limit, "limit hit");
+    let Some(closed) = closed else {
+        tracing::info!(target: "ws13", code = 1006, cause = "dropped", received, sent, "connection closed");
+        return;
+    };
+    let (code, reason) = (closed.code(), closed.reason());
+    match closed.cause() {
+        CloseCause::Handshake => {
+            let cause = "handshake";
+            tracing::info!(target: "ws13", code, cause, ?reason, received, sent, "connection closed");
+        }
+        CloseCause::Fault(fault) => {
+            if let Fault::Limit(limit) = fault {
+                tracing::warn!(target: "ws13", %limit, "limit hit");
+            }
+            tracing::info!(target: "ws13", code, cause = %fault, received, sent, "connection closed");
+        }
+        CloseCause::Lost(lost) => {
+            tracing::info!(target: "ws13", code, cause = %lost, received, sent, "connection closed");
+        }
     }
-    tracing::info!(target: "ws13", code, cause, received, sent, "connection closed");
 }
