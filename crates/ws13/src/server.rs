@@ -137,7 +137,7 @@ macro_rules! server_builder {
         }
 
         /// How many connections are taken at the same time, handshakes included: by default nine tenths of the
-        /// descriptors that the process may have. Further ones get 503 with `Retry-After`, or nothing at all where they
+        /// descriptors that the process may have, and 32 fewer than those at least. Further ones get 503 with `Retry-After`, or nothing at all where they
         /// come in masses.
         #[must_use]
         pub fn max_connections(mut self, most: usize) -> Self {

@@ -117,11 +117,15 @@ impl AddressKey {
     }
 }
 
-/// The rest is for files, for listening, and for answers to those who are refused.
+/// Descriptors that are left over at least: for files, for runtimes, for answers to those who are refused.
+const SPARE: u64 = 32;
+
+/// How many descriptors may be connections.
 fn nine_tenths_of_the_descriptors() -> usize {
     #[cfg(unix)]
     if let Ok((soft, _)) = rlimit::Resource::NOFILE.get() {
-        return usize::try_from(soft / 10 * 9).unwrap_or(usize::MAX).max(1);
+        let most = (soft / 10 * 9).min(soft.saturating_sub(SPARE)).max(1);
+        return usize::try_from(most).unwrap_or(usize::MAX);
     }
     usize::MAX
 }

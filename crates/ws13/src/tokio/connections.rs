@@ -6,7 +6,6 @@ use super::websocket::WebSocket;
 use crate::server::{
     AddressKey, ConnectionLimits, Counters, Counts, Drain, Open as OpenSum, REFUSALS, shuffled,
 };
-use crate::trace;
 use std::fmt;
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -336,7 +335,7 @@ impl Drop for Entry {
             let (closed, stats) = connection.upgrade().map(|connection| connection.end()).unwrap_or_default();
             self.counters().closed(closed.as_ref(), &stats);
             #[cfg(feature = "tracing")]
-            self.span.in_scope(|| trace::closed(closed.as_ref(), &stats));
+            self.span.in_scope(|| crate::trace::closed(closed.as_ref(), &stats));
         }
         let mut open = self.connections.lock();
         open.leave(self.slot, self.from);
