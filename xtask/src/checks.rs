@@ -11,6 +11,7 @@ const FEATURES: &[Option<&str>] = &[
     Some("tokio"),
     Some("json"),
     Some("tokio,json"),
+    Some("std,tracing"),
     Some("tls"),
     Some("tokio,tls"),
     Some("tokio,webpki-roots"),
