@@ -84,7 +84,7 @@ fn the_figures_are_shown_where_they_are_asked_for() {
         // The stream, and the one that asks.
         "ws13_connections_open 2",
         "ws13_messages_total{direction=\"received\"} 1",
-        "ws13_payload_bytes_total{direction=\"sent\"} 2",
+        "ws13_wire_bytes_total{direction=\"sent\"} 4",
     ] {
         assert!(page.lines().any(|own| own == line), "{line}\n{page}");
     }

@@ -170,7 +170,7 @@ fn what_happens_is_counted() {
     let (mut stream, _) = running.status();
     answers(&mut stream);
     let now = running.until(|now| now.messages_sent == 1);
-    assert_eq!((now.open, now.opened, now.messages_received, now.payload_received), (1, 1, 1, 2));
+    assert_eq!((now.open, now.opened, now.messages_received, now.bytes_received), (1, 1, 1, 8));
     stream.write_all(&masked(0x88, &1000u16.to_be_bytes())).unwrap();
     let now = running.until(|now| now.open == 0);
     assert_eq!((now.closed.get(&1000), now.messages_received, now.bytes_sent), (Some(&1), 1, 8), "{now:?}");

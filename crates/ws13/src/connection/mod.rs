@@ -58,7 +58,6 @@ use keepalive::{Due, Keepalive};
 pub(crate) use receiver::Mode;
 use receiver::{Fact, MaskRule, Receiver};
 use sender::Sender;
-use stats::Tally;
 
 /// Which end of a connection this is; after the handshake only the masking differs, and who ends TCP first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,8 +82,6 @@ pub struct Connection {
     outcome: Option<Box<Closed>>,
     /// [`Event::Closed`] was given out.
     reported: bool,
-    /// What was received.
-    received: Tally,
 }
 
 /// The byte stream below, as the driver told of it.
@@ -116,7 +113,6 @@ impl Connection {
             receive_closed: false,
             outcome: None,
             reported: false,
-            received: Tally::default(),
             config,
         }
     }
@@ -326,14 +322,16 @@ impl Connection {
 
     /// What it has done so far.
     pub fn stats(&self, inbox: &Inbox, outbox: &Outbox) -> Stats {
-        let sent = self.sender.sent();
+        let (inflated, deflated) = (self.receiver.inflated(), self.sender.deflated());
         Stats {
-            messages_received: self.received.messages,
-            messages_sent: sent.messages,
-            payload_received: self.received.payload,
-            payload_sent: sent.payload,
+            messages_received: self.receiver.messages,
+            messages_sent: self.sender.messages(),
             bytes_received: inbox.received(),
             bytes_sent: outbox.written(),
+            inflated_from: inflated.from,
+            inflated_to: inflated.to,
+            deflated_from: deflated.from,
+            deflated_to: deflated.to,
             queued: outbox.queued(),
             round_trip: self.round_trip(),
         }
@@ -355,9 +353,6 @@ impl Connection {
     ) -> Option<FactOrEnd> {
         if mode == Mode::Whole && !self.receive_closed && !self.reported {
             if let Some(fact) = self.receiver.small_message(inbox, &self.config.limits) {
-                if let Fact::Message { place, .. } = fact {
-                    self.received.message(inbox.at(place).len());
-                }
                 return Some(FactOrEnd::Fact(fact));
             }
         }
@@ -377,12 +372,9 @@ impl Connection {
         while !self.receive_closed {
             match self.receiver.next(inbox, mode, &self.config.limits) {
                 Ok(None) => break,
-                Ok(Some(fact @ Fact::Message { place, .. })) => {
-                    self.received.message(inbox.at(place).len());
-                    return Some(FactOrEnd::Fact(fact));
-                }
-                Ok(Some(fact @ Fact::Part { place, last, .. })) => {
-                    self.received.part(inbox.at(place).len(), last);
+                Ok(Some(fact @ (Fact::Message { .. } | Fact::Part { .. }))) => {
+                    let ends = !matches!(fact, Fact::Part { last: false, .. });
+                    self.receiver.messages += u64::from(ends);
                     return Some(FactOrEnd::Fact(fact));
                 }
                 Ok(Some(fact)) => match self.control(fact, inbox, outbox) {

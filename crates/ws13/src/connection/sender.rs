@@ -4,7 +4,7 @@ use super::Role;
 use super::inbox::SHARE_FROM;
 use super::outbox::Outbox;
 use super::outgoing::{Outgoing, Payload};
-use super::stats::Tally;
+use super::stats::Ratio;
 use crate::error::Misuse;
 use crate::frame::{Header, MAX_CONTROL_PAYLOAD, MaskKey, OpCode, Rsv};
 use crate::limits::Config;
@@ -40,7 +40,10 @@ pub(super) struct Sender {
     queued_pongs: u8,
     /// The count of written bytes at which the last of them is gone.
     pongs_gone_at: u64,
-    sent: Tally,
+    /// Messages that were queued.
+    messages: u64,
+    #[cfg(feature = "deflate")]
+    deflated: Ratio,
     /// What was agreed on for compressed messages.
     #[cfg(feature = "deflate")]
     deflate: Option<crate::deflate::Half>,
@@ -58,7 +61,9 @@ impl Sender {
             owed_pong: None,
             queued_pongs: 0,
             pongs_gone_at: 0,
-            sent: Tally::default(),
+            messages: 0,
+            #[cfg(feature = "deflate")]
+            deflated: Ratio::default(),
             #[cfg(feature = "deflate")]
             deflate: None,
             #[cfg(feature = "deflate")]
@@ -74,9 +79,17 @@ impl Sender {
         self.closed
     }
 
-    /// The messages that were queued.
-    pub(super) fn sent(&self) -> Tally {
-        self.sent
+    /// How many messages were queued.
+    pub(super) fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// The bytes of those that were compressed.
+    pub(super) fn deflated(&self) -> Ratio {
+        #[cfg(feature = "deflate")]
+        return self.deflated;
+        #[cfg(not(feature = "deflate"))]
+        Ratio::default()
     }
 
     /// Whether a Pong waits for an earlier one to be written.
@@ -100,7 +113,7 @@ impl Sender {
         if plain && len <= MAX_CONTROL_PAYLOAD && outbox.queued() < config.limits.queue_cap {
             // The commonest case, and quickly so: a small frame of a server, whose header is two bytes.
             let header = [0x80 | message.kind.opcode().bits(), len as u8];
-            self.sent.message(len);
+            self.messages += 1;
             outbox.push_small(|small| {
                 small.reserve(header.len() + len);
                 small.extend_from_slice(&header);
@@ -121,7 +134,7 @@ impl Sender {
         if self.partial.is_some() {
             return Err(Misuse::MessageUnfinished);
         }
-        self.sent.message(message.payload.as_slice().len());
+        self.messages += 1;
         #[cfg(feature = "deflate")]
         if let Some(half) = self.deflate {
             self.message_compressed(half, message, outbox, config);
@@ -167,7 +180,7 @@ impl Sender {
         let (kind, begun) = self.partial.ok_or(Misuse::NoMessageBegun)?;
         let opcode = if begun { OpCode::Continuation } else { kind.opcode() };
         self.partial = (!last).then_some((kind, true));
-        self.sent.part(payload.len(), last);
+        self.messages += u64::from(last);
         #[cfg(feature = "deflate")]
         if self.part_compressed(opcode, payload, last, outbox, config) {
             return Ok(());

@@ -10,36 +10,35 @@ pub struct Stats {
     pub messages_received: u64,
     /// Messages that were queued to be sent.
     pub messages_sent: u64,
-    /// Bytes of those messages, as they were after decompression.
-    pub payload_received: u64,
-    /// Bytes of those messages, as they were before compression.
-    pub payload_sent: u64,
-    /// Bytes received in frames: over `payload_received` it is the compression ratio, with headers, Pings and the like.
+    /// Bytes received, headers, Pings and the like included.
     pub bytes_received: u64,
-    /// Bytes written in frames.
+    /// Bytes written, headers, Pings and the like included.
     pub bytes_sent: u64,
+    /// Bytes of compressed messages that were received.
+    pub inflated_from: u64,
+    /// What they were after decompression: the ratio of the two is that of the compression.
+    pub inflated_to: u64,
+    /// Bytes of the messages that were compressed to be sent.
+    pub deflated_from: u64,
+    /// What they were after it.
+    pub deflated_to: u64,
     /// Bytes that are queued and not written.
     pub queued: usize,
     /// The round-trip time of the latest Ping of keepalive that was answered.
     pub round_trip: Option<Duration>,
 }
 
-/// Messages of one direction, counted.
+/// Bytes before and after compression, or decompression, counted.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
-    pub(super) messages: u64,
-    pub(super) payload: u64,
+pub(super) struct Ratio {
+    pub(super) from: u64,
+    pub(super) to: u64,
 }
 
-impl Tally {
-    #[inline(always)]
-    pub(super) fn message(&mut self, len: usize) {
-        self.messages += 1;
-        self.payload += len as u64;
-    }
-
-    pub(super) fn part(&mut self, len: usize, last: bool) {
-        self.messages += u64::from(last);
-        self.payload += len as u64;
+#[cfg(feature = "deflate")]
+impl Ratio {
+    pub(super) fn add(&mut self, from: usize, to: usize) {
+        self.from += from as u64;
+        self.to += to as u64;
     }
 }

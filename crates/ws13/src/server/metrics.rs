@@ -56,14 +56,18 @@ pub struct Snapshot {
     pub messages_received: u64,
     /// Messages that were queued to be sent.
     pub messages_sent: u64,
-    /// Bytes of the messages received, after decompression.
-    pub payload_received: u64,
-    /// Bytes of the messages sent, before compression.
-    pub payload_sent: u64,
-    /// Bytes that were received in frames.
+    /// Bytes that were received, headers, Pings and the like included.
     pub bytes_received: u64,
-    /// Bytes that were written in frames.
+    /// Bytes that were written, headers, Pings and the like included.
     pub bytes_sent: u64,
+    /// Bytes of compressed messages that were received.
+    pub inflated_from: u64,
+    /// What they were after decompression: the ratio of the two is that of the compression.
+    pub inflated_to: u64,
+    /// Bytes of the messages that were compressed to be sent.
+    pub deflated_from: u64,
+    /// What they were after it.
+    pub deflated_to: u64,
     /// Bytes that wait to be written, on all connections.
     pub queued: u64,
     /// Bytes that wait to be written on the connection where most do.
@@ -253,20 +257,24 @@ impl Snapshot {
     fn add(&mut self, stats: &Stats) {
         self.messages_received += stats.messages_received;
         self.messages_sent += stats.messages_sent;
-        self.payload_received += stats.payload_received;
-        self.payload_sent += stats.payload_sent;
         self.bytes_received += stats.bytes_received;
         self.bytes_sent += stats.bytes_sent;
+        self.inflated_from += stats.inflated_from;
+        self.inflated_to += stats.inflated_to;
+        self.deflated_from += stats.deflated_from;
+        self.deflated_to += stats.deflated_to;
     }
 
     fn keep_growing(&mut self, told: &Snapshot) {
         let grown = [
             (&mut self.messages_received, told.messages_received),
             (&mut self.messages_sent, told.messages_sent),
-            (&mut self.payload_received, told.payload_received),
-            (&mut self.payload_sent, told.payload_sent),
             (&mut self.bytes_received, told.bytes_received),
             (&mut self.bytes_sent, told.bytes_sent),
+            (&mut self.inflated_from, told.inflated_from),
+            (&mut self.inflated_to, told.inflated_to),
+            (&mut self.deflated_from, told.deflated_from),
+            (&mut self.deflated_to, told.deflated_to),
         ];
         for (now, told) in grown {
             *now = told.max(*now);
@@ -278,10 +286,12 @@ fn sum(one: &Stats, other: &Stats) -> Stats {
     Stats {
         messages_received: one.messages_received + other.messages_received,
         messages_sent: one.messages_sent + other.messages_sent,
-        payload_received: one.payload_received + other.payload_received,
-        payload_sent: one.payload_sent + other.payload_sent,
         bytes_received: one.bytes_received + other.bytes_received,
         bytes_sent: one.bytes_sent + other.bytes_sent,
+        inflated_from: one.inflated_from + other.inflated_from,
+        inflated_to: one.inflated_to + other.inflated_to,
+        deflated_from: one.deflated_from + other.deflated_from,
+        deflated_to: one.deflated_to + other.deflated_to,
         queued: one.queued + other.queued,
         round_trip: None,
     }

@@ -26,15 +26,16 @@ pub(super) fn text(now: &Snapshot) -> String {
     }
     text.single("accept_errors_total", "counter", "Times that accept failed.", now.accept_errors);
     text.directions("messages_total", "Messages.", [now.messages_received, now.messages_sent]);
+    text.directions("wire_bytes_total", "Bytes on the wire.", [now.bytes_received, now.bytes_sent]);
     text.directions(
-        "payload_bytes_total",
-        "Bytes of messages, uncompressed.",
-        [now.payload_received, now.payload_sent],
+        "compressed_bytes_total",
+        "Bytes of compressed messages, as they are on the wire.",
+        [now.inflated_from, now.deflated_to],
     );
     text.directions(
-        "wire_bytes_total",
-        "Bytes of frames, as they are on the wire.",
-        [now.bytes_received, now.bytes_sent],
+        "uncompressed_bytes_total",
+        "Bytes of the same messages, as the program has them.",
+        [now.inflated_to, now.deflated_from],
     );
     text.single("queued_bytes", "gauge", "Bytes that wait to be written.", now.queued);
     text.single("queued_bytes_most", "gauge", "Bytes that wait on the fullest connection.", now.queued_most);
