@@ -12,6 +12,7 @@ const FEATURES: &[Option<&str>] = &[
     Some("json"),
     Some("deflate"),
     Some("tokio,json"),
+    Some("std,tracing"),
     Some("tls"),
     Some("tokio,tls"),
     Some("tokio,webpki-roots"),

@@ -4,6 +4,7 @@ mod autobahn;
 mod checks;
 mod dial;
 mod foreign;
+mod front;
 mod imports;
 mod instructions;
 mod judge;

@@ -1,7 +1,9 @@
 //! The steps of `cargo xtask test`: their order, their names, and the closing table.
 
 use crate::tools::Outcome;
-use crate::{autobahn, checks, foreign, imports, instructions, licences, msrv, proxies, tls, traceability};
+use crate::{
+    autobahn, checks, foreign, front, imports, instructions, licences, msrv, proxies, tls, traceability,
+};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -38,6 +40,7 @@ const STEPS: &[Step] = &[
     step("python", "PyPI's websockets, both ways", foreign::python),
     step("tls", "wss:// with npm's ws, PyPI's websockets and Chromium", tls::check),
     step("proxies", "tinyproxy and microsocks between us and npm's ws", proxies::check),
+    step("front", "nginx, haproxy and systemd in front of our server", front::proxies),
     step("autobahn-server", "Autobahn against our server", autobahn::server),
     step("autobahn-client", "Autobahn against our client", autobahn::client),
 ];

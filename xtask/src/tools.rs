@@ -149,7 +149,9 @@ pub(crate) fn apt_install(package: &str) -> Outcome {
     apt_update()?;
     let mut install = command("apt-get");
     install.args(["install", "-y", "-qq", "--no-install-recommends", package]);
-    run(install.env("DEBIAN_FRONTEND", "noninteractive")).map_err(|why| format!("{}: {why}", missing()))
+    // A service that comes along is not started.
+    run(install.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1"))
+        .map_err(|why| format!("{}: {why}", missing()))
 }
 
 /// A port of loopback that is free, for a server that cannot choose one itself.

@@ -1,8 +1,9 @@
 //! A server's settings for opening handshakes, whichever driver does them, and why one comes to nothing.
 
 use crate::connection::{Connection, Inbox, Role};
+use crate::handshake::proxy_header::InvalidProxyHeader;
 use crate::handshake::server::{Options, ReadRequest, Received};
-use crate::handshake::{Agreed, Invalid, OriginPolicy, Reject};
+use crate::handshake::{Agreed, ConnectInfo, Invalid, OriginPolicy, Proxies, Reject, Request};
 use crate::limits::Config;
 use std::fmt;
 use std::io;
@@ -22,6 +23,7 @@ pub(crate) struct AcceptSettings {
     options: Arc<Options>,
     config: Arc<Config>,
     pub(crate) origins: OriginPolicy,
+    pub(crate) proxies: Proxies,
     pub(crate) timeout: Duration,
     /// Whether clients reach this server by `https:` and `wss:`.
     pub(crate) secure: bool,
@@ -33,6 +35,7 @@ impl Default for AcceptSettings {
             options: Arc::default(),
             config: Arc::default(),
             origins: OriginPolicy::same_origin(),
+            proxies: Proxies::default(),
             timeout: HANDSHAKE_TIMEOUT,
             secure: false,
         }
@@ -70,11 +73,30 @@ impl AcceptSettings {
         ReadRequest::new(Arc::clone(&self.options))
     }
 
-    /// Refuses what comes from a page that may not connect.
-    pub(crate) fn check(&self, received: Received) -> Result<Received, AcceptError> {
-        if let Received::Upgrade(upgrade) = &received {
-            self.origins.check(upgrade.request(), self.secure).map_err(AcceptError::Refused)?;
+    /// Says where the request came from, and refuses what comes from a page that may not connect, or by a host name that
+    /// is not ours.
+    pub(crate) fn check(
+        &self,
+        mut received: Received,
+        mut info: ConnectInfo,
+    ) -> Result<Received, AcceptError> {
+        if self.secure {
+            info = info.secure(true);
         }
+        let secure = |request: &Request| request.connect_info().is_secure();
+        match &mut received {
+            Received::Upgrade(upgrade) => {
+                self.proxies.resolve(&mut info, upgrade.request().headers());
+                upgrade.set_connect_info(info);
+                self.origins.check(upgrade.request(), secure(upgrade.request()))
+            }
+            Received::Plain(request) => {
+                self.proxies.resolve(&mut info, request.headers());
+                request.set_connect_info(info);
+                self.origins.check_host(request)
+            }
+        }
+        .map_err(AcceptError::Refused)?;
         Ok(received)
     }
 }
@@ -145,6 +167,13 @@ macro_rules! acceptor_builder {
             self
         }
 
+        /// Believes these proxies about who the client is; by default nobody is believed.
+        #[must_use]
+        pub fn behind(mut self, proxies: crate::handshake::Proxies) -> Self {
+            self.settings.proxies = proxies;
+            self
+        }
+
         /// How long an opening handshake may take: 10 s by default.
         #[must_use]
         pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
@@ -161,6 +190,8 @@ pub(crate) use acceptor_builder;
 pub enum AcceptError {
     /// It was refused with this answer.
     Refused(Reject),
+    /// A trusted proxy did not begin with the PROXY protocol, as it was told to.
+    Proxy(InvalidProxyHeader),
     /// The caller's choice cannot be, such as a subprotocol that was not offered.
     Choice(Invalid),
     /// The client ended the stream before its request was complete.
@@ -173,6 +204,7 @@ impl fmt::Display for AcceptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AcceptError::Refused(reject) => write!(f, "the handshake was refused with {}", reject.status()),
+            AcceptError::Proxy(error) => error.fmt(f),
             AcceptError::Choice(error) => error.fmt(f),
             AcceptError::Ended => f.write_str("the client ended the stream before its request was complete"),
             AcceptError::Io(error) => write!(f, "the connection broke during the opening handshake: {error}"),
@@ -183,10 +215,17 @@ impl fmt::Display for AcceptError {
 impl std::error::Error for AcceptError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            AcceptError::Proxy(error) => Some(error),
             AcceptError::Choice(error) => Some(error),
             AcceptError::Io(error) => Some(error),
             AcceptError::Refused(_) | AcceptError::Ended => None,
         }
+    }
+}
+
+impl From<InvalidProxyHeader> for AcceptError {
+    fn from(error: InvalidProxyHeader) -> Self {
+        AcceptError::Proxy(error)
     }
 }
 

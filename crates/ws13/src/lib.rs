@@ -116,6 +116,8 @@ mod time;
 pub mod tls;
 #[cfg(feature = "tokio")]
 mod tokio;
+#[cfg(feature = "std")]
+mod trace;
 mod trusted;
 pub mod utf8;
 
@@ -134,7 +136,7 @@ pub use client::{Attempt, ConnectError, Phase, RedirectError, TcpOptions, TimedO
 pub use close::{CloseCode, CloseFrame};
 pub use connection::{
     Channel, CloseCause, Closed, Connection, Event, ExtendedRef, Inbox, MaskKeys, MessageRef, Outbox,
-    Outgoing, Output, PartRef, Prepared, Role,
+    Outgoing, Output, PartRef, Prepared, Role, Stats,
 };
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
@@ -149,7 +151,7 @@ pub use http;
 pub use limits::{Config, Keepalive, Limits, Quirks};
 pub use message::{Kind, Message};
 #[cfg(feature = "std")]
-pub use server::LocalAddr;
+pub use server::{LocalAddr, Metrics, RoundTrips, Snapshot};
 pub use text::Text;
 pub use time::Timestamp;
 

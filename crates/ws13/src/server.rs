@@ -1,6 +1,7 @@
 //! A server's settings, whichever driver listens with them, and where it listens.
 
-use crate::accept::AcceptSettings;
+use crate::accept::{AcceptError, AcceptSettings};
+use crate::handshake::ConnectInfo;
 use crate::handshake::server::Accept;
 use crate::handshake::{Reject, Reply, Request};
 use std::fmt;
@@ -9,6 +10,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+mod counts;
+mod metrics;
+
+pub(crate) use counts::{AddressKey, ConnectionLimits, Counts, REFUSALS};
+pub(crate) use metrics::{Counters, Open, Refusal};
+pub use metrics::{Metrics, RoundTrips, Snapshot};
 
 /// How long connections have to close when the server stops, if nothing else is said.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -22,9 +30,25 @@ pub(crate) struct ServerSettings {
     pub(crate) accept: AcceptSettings,
     pub(crate) on_request: Option<OnRequest>,
     pub(crate) on_http: Option<OnHttp>,
-    pub(crate) drain: Duration,
+    pub(crate) drain: Drain,
+    pub(crate) limits: ConnectionLimits,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<crate::tls::ServerTls>,
+}
+
+/// How a server stops.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Drain {
+    /// The time in which connections are told, one after the other.
+    pub(crate) spread: Duration,
+    /// How long they have after that.
+    pub(crate) timeout: Duration,
+}
+
+impl From<Duration> for Drain {
+    fn from(timeout: Duration) -> Self {
+        Drain { spread: Duration::ZERO, timeout }
+    }
 }
 
 type OnRequest = Arc<dyn Fn(&Request) -> Result<Accept, Reject> + Send + Sync>;
@@ -36,7 +60,8 @@ impl Default for ServerSettings {
             accept: AcceptSettings::default(),
             on_request: None,
             on_http: None,
-            drain: DRAIN,
+            drain: DRAIN.into(),
+            limits: ConnectionLimits::default(),
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -47,6 +72,12 @@ impl ServerSettings {
     /// What becomes of a handshake.
     pub(crate) fn decide(&self, request: &Request) -> Result<Accept, Reject> {
         self.on_request.as_ref().map_or_else(|| Ok(Accept::new()), |decide| decide(request))
+    }
+
+    /// Whether the client's address is that of the socket, before it has said anything.
+    pub(crate) fn knows_client(&self, info: &ConnectInfo) -> bool {
+        let proxies = &self.accept.proxies;
+        !proxies.expects_header(info) && !proxies.may_tell_more(info)
     }
 
     /// The answer to a plain HTTP request.
@@ -83,6 +114,51 @@ macro_rules! server_builder {
         #[must_use]
         pub fn origins(mut self, origins: crate::handshake::OriginPolicy) -> Self {
             self.settings.accept.origins = origins;
+            self
+        }
+
+        /// The host names that this server answers to; others, and plain requests by them, get 403. By default it answers
+        /// to any. A list stops DNS rebinding: a page of `evil.example`, whose name is made to point to this server's
+        /// address, is of the same origin and would be let in.
+        ///
+        /// After [`origins`](Self::origins), which sets them, too.
+        #[must_use]
+        pub fn hosts(mut self, hosts: impl IntoIterator<Item = crate::handshake::AllowedHost>) -> Self {
+            self.settings.accept.origins.hosts = Some(hosts.into_iter().collect());
+            self
+        }
+
+        /// Believes these proxies about who the client is; by default nobody is believed. The limit for each address then
+        /// holds for the client's.
+        #[must_use]
+        pub fn behind(mut self, proxies: crate::handshake::Proxies) -> Self {
+            self.settings.accept.proxies = proxies;
+            self
+        }
+
+        /// How many connections are taken at the same time, handshakes included: by default nine tenths of the
+        /// descriptors that the process may have, and 32 fewer than those at least. Further ones get 503 with `Retry-After`, or nothing at all where they
+        /// come in masses.
+        #[must_use]
+        pub fn max_connections(mut self, most: usize) -> Self {
+            self.settings.limits.connections = Some(most);
+            self
+        }
+
+        /// How many connections one client may have, by its IPv4 address or the first 64 bits of its IPv6 address: by
+        /// default 256, and any number from this machine itself, where a proxy may run. Set, it holds for all. Further
+        /// ones get 503 with `Retry-After`.
+        #[must_use]
+        pub fn max_per_address(mut self, most: usize) -> Self {
+            self.settings.limits.per_address = Some(most);
+            self
+        }
+
+        /// How many opening handshakes may be under way at the same time: by default 1,024. Further ones wait to be
+        /// accepted.
+        #[must_use]
+        pub fn max_handshakes(mut self, most: usize) -> Self {
+            self.settings.limits.handshakes = most.max(1);
             self
         }
 
@@ -133,15 +209,46 @@ macro_rules! server_builder {
             self
         }
 
-        /// How long connections have to close when the server stops: 10 s by default. Then they are dropped.
+        /// How long connections have to close when the server stops, after the last was told to: 10 s by default. Then
+        /// they are dropped.
         #[must_use]
-        pub fn drain_timeout(mut self, drain: std::time::Duration) -> Self {
-            self.settings.drain = drain;
+        pub fn drain_timeout(mut self, timeout: std::time::Duration) -> Self {
+            self.settings.drain.timeout = timeout;
+            self
+        }
+
+        /// When the server stops, tells its connections to close one after the other, in this time and in random order, so
+        /// that their clients do not all come back in one wave. By default all are told at once.
+        #[must_use]
+        pub fn drain_spread(mut self, spread: std::time::Duration) -> Self {
+            self.settings.drain.spread = spread;
             self
         }
     };
 }
 pub(crate) use server_builder;
+
+/// For the figures: why nothing came of a handshake.
+pub(crate) fn refusal(error: &AcceptError) -> Refusal<'_> {
+    match error {
+        AcceptError::Refused(reject) => Refusal::Answered(reject),
+        AcceptError::Proxy(_) => Refusal::Proxy,
+        AcceptError::Choice(_) | AcceptError::Ended | AcceptError::Io(_) => Refusal::Lost,
+    }
+}
+
+/// The same in random order.
+pub(crate) fn shuffled<T>(mut items: Vec<T>) -> Vec<T> {
+    let mut bits = crate::entropy::random_u64() | 1;
+    for at in (1..items.len()).rev() {
+        // xorshift: spreads load, guards no secret.
+        bits ^= bits << 13;
+        bits ^= bits >> 7;
+        bits ^= bits << 17;
+        items.swap(at, (bits % (at as u64 + 1)) as usize);
+    }
+    items
+}
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use crate::close::CloseFrame;
 use crate::connection::{
-    CloseCause, Closed, Connection, Event, FactOrEnd, Inbox, Mode, Outbox, Outgoing, Output,
+    CloseCause, Closed, Connection, Event, FactOrEnd, Inbox, Mode, Outbox, Outgoing, Output, Stats,
 };
 use crate::error::{Error, Lost, Misuse};
 use crate::message::Kind;
@@ -132,6 +132,11 @@ impl State {
             self.broken.get_or_insert(error);
             self.lose(Lost::Transport);
         }
+    }
+
+    /// What the connection has done so far.
+    pub(crate) fn stats(&self) -> Stats {
+        self.connection.stats(&self.inbox, &self.outbox)
     }
 
     /// The connection is over, as of now.

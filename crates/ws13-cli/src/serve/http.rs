@@ -1,13 +1,29 @@
 //! The plain HTTP that `ws13 serve` answers beside its WebSockets.
 
 use super::tally::Tally;
+use ws13::Metrics;
 use ws13::handshake::{Reply, Request};
 
 /// The console page: one file, without anything from elsewhere.
 const CONSOLE: &str = include_str!("console.html");
 
-/// `/` is the console page, `/healthz` is `ok`, `/compression` tells what compression saves; anything else is a 404.
-pub(super) fn answer(request: &Request, tally: &Tally) -> Reply {
+/// `/` is the console page, `/healthz` is `ok`, `/compression` tells what compression saves, `/metrics` the figures where
+/// they are shown; anything else is a 404.
+pub(super) fn answer(
+    metrics: Option<Metrics>,
+    shows_figures: impl Fn(&Request) -> bool + Send + Sync + 'static,
+    tally: Tally,
+) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
+    move |request| match (&metrics, request.path()) {
+        (Some(metrics), "/metrics") if shows_figures(request) => metrics.reply(),
+        (Some(_), "/metrics") => {
+            Reply::forbidden("the figures are shown to this machine, or by a name of --allow-host")
+        }
+        _ => page_or_health(request, &tally),
+    }
+}
+
+fn page_or_health(request: &Request, tally: &Tally) -> Reply {
     if !matches!(request.method().as_str(), "GET" | "HEAD") {
         return Reply::method_not_allowed();
     }

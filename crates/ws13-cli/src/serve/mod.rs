@@ -1,17 +1,22 @@
 //! `ws13 serve`: a WebSocket server with a console page on the same port.
 
+mod access;
+mod capacity;
 mod http;
+mod listen;
 mod room;
 mod tally;
 pub(crate) mod tls;
 
 use crate::exit::Failure;
 use crate::values::{self, Interval};
+use access::Access;
+use capacity::Capacity;
 use clap::{Args, ValueEnum};
 use room::Room;
 use std::time::Duration;
 use tally::Tally;
-use ws13::handshake::{Origin, OriginPolicy, Request, Subprotocol};
+use ws13::handshake::{Request, Subprotocol};
 use ws13::{Config, Deflate, Error, Event, LocalAddr, Server, Stream, WebSocket};
 
 /// What `ws13 serve` is asked.
@@ -20,9 +25,10 @@ pub(crate) struct Serve {
     /// What to do with messages
     #[arg(value_enum, default_value_t = Mode::Echo)]
     mode: Mode,
-    /// Where to listen; port 0 lets the system choose one, which is then printed
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:12345")]
-    listen: String,
+    /// Where to listen: 127.0.0.1:12345 if nothing is said, or the first socket that systemd passes on. Port 0 lets the
+    /// system choose one, which is then printed; unix:PATH is a Unix socket, fd:NAME or fd:0 one of systemd's
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
     /// Speak a subprotocol; may be given several times, the preferred one first
     #[arg(long, value_name = "NAME")]
     subprotocol: Vec<Subprotocol>,
@@ -35,15 +41,19 @@ pub(crate) struct Serve {
     /// How often a connection is pinged, such as 20s, or off
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = values::interval)]
     ping_interval: Interval,
-    /// Let in the web pages of this origin, such as https://example.com, or * for any; may be given several times.
-    /// Without it only this server's own pages are let in. Programs, which send no Origin, always are
-    #[arg(long, value_name = "ORIGIN", value_parser = allowed_origin)]
-    origin: Vec<AllowedOrigin>,
-    /// Threads to serve with; by default as many as there are processors
+    /// Threads to serve with, each on its own; by default as many as there are processors
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     #[command(flatten)]
     tls: tls::Tls,
+    #[command(flatten)]
+    capacity: Capacity,
+    #[command(flatten)]
+    access: Access,
+    /// Show what it has done so far at /metrics, as Prometheus reads it: to clients of this machine, or by a name of
+    /// --allow-host
+    #[arg(long)]
+    metrics: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -54,45 +64,29 @@ enum Mode {
     Broadcast,
 }
 
-#[derive(Clone, Debug)]
-enum AllowedOrigin {
-    Any,
-    This(Origin),
-}
-
 impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let runtime = match self.threads {
-            Some(1) => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
-            threads => {
-                let mut builder = tokio::runtime::Builder::new_multi_thread();
-                if let Some(threads) = threads {
-                    builder.worker_threads(usize::from(threads));
-                }
-                builder.enable_all().build()?
-            }
-        };
+        // Where it cannot be raised, the limit on connections follows the limit that there is.
+        let _ = rlimit::increase_nofile_limit(u64::MAX);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let ended = runtime.block_on(self.serve());
         runtime.shutdown_timeout(Duration::from_millis(100));
         ended
     }
 
     async fn serve(self) -> Result<(), Failure> {
-        let cannot_listen = |error| {
-            Failure::Local(format!("cannot listen on {}: {error}; try --listen 127.0.0.1:0", self.listen))
-        };
-        let mut server = Server::bind(&*self.listen).await.map_err(cannot_listen)?;
+        let server = listen::bind(self.listen.as_deref()).await?;
         let address = server.local_addr()?;
-        let tls = self.tls.settings(&self.listen)?;
-        if let Some(tls) = &tls {
-            server = server.tls(tls.clone());
-        }
+        let metrics = self.metrics.then(|| server.metrics());
         let config = self.config();
         let room = Room::new(&config);
         let tally = Tally::default();
-        let counts = tally.clone();
-        let answer = move |request: &Request| http::answer(request, &counts);
-        server = server.config(config).origins(self.origins()).on_http(answer);
+        let server = self.access.apply(self.capacity.apply(server.config(config)), &address);
+        let mut server = server.on_http(http::answer(metrics, self.access.shows_figures(), tally.clone()));
+        let tls = self.tls.settings(self.listen.as_deref().unwrap_or_default())?;
+        if let Some(tls) = &tls {
+            server = server.tls(tls.clone());
+        }
         for subprotocol in &self.subprotocol {
             server = server.subprotocol(subprotocol.clone());
         }
@@ -101,13 +95,36 @@ impl Serve {
         if let Some(tls) = tls {
             self.tls.look_after(tls, &address)?;
         }
+        if let Some(notice) = self.access.notice(&address) {
+            eprintln!("ws13: {notice}");
+        }
         match self.mode {
-            Mode::Echo => server.serve_until(move |_, socket| echo(socket, tally.clone()), stop).await?,
+            Mode::Echo => {
+                self.run_on_cores(server, move |_, socket| echo(socket, tally.clone()), stop).await?;
+            }
             Mode::Broadcast => {
-                server.serve_until(move |_, socket| room.clone().member(socket, tally.clone()), stop).await?;
+                let member = move |_, socket| room.clone().member(socket, tally.clone());
+                self.run_on_cores(server, member, stop).await?;
             }
         }
         Ok(())
+    }
+
+    async fn run_on_cores<H, F>(
+        &self,
+        server: Server,
+        handler: H,
+        stop: impl Future<Output = ()>,
+    ) -> std::io::Result<()>
+    where
+        H: Fn(Request, WebSocket<Stream>) -> F + Send + Sync + 'static,
+        F: Future + Send + 'static,
+    {
+        let all = || std::thread::available_parallelism().map_or(1, usize::from);
+        match self.threads.map_or_else(all, usize::from) {
+            1 => server.serve_until(handler, stop).await,
+            cores => server.serve_on_cores(cores, handler, stop).await,
+        }
     }
 
     fn config(&self) -> Config {
@@ -118,17 +135,6 @@ impl Serve {
         config.keepalive.ping_interval = self.ping_interval.0;
         config.deflate = self.compress.then(Deflate::default);
         config
-    }
-
-    fn origins(&self) -> OriginPolicy {
-        if self.origin.is_empty() {
-            return OriginPolicy::same_origin();
-        }
-        let listed = self.origin.iter().map(|allowed| match allowed {
-            AllowedOrigin::Any => None,
-            AllowedOrigin::This(origin) => Some(origin.clone()),
-        });
-        listed.collect::<Option<Vec<Origin>>>().map_or_else(OriginPolicy::any, OriginPolicy::list)
     }
 }
 
@@ -192,11 +198,4 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
             std::process::exit(130);
         });
     })
-}
-
-fn allowed_origin(text: &str) -> Result<AllowedOrigin, String> {
-    match text {
-        "*" => Ok(AllowedOrigin::Any),
-        text => Origin::new(text).map(AllowedOrigin::This).map_err(|error| error.to_string()),
-    }
 }

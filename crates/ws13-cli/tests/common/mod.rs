@@ -22,7 +22,7 @@ pub(crate) struct Running {
 pub(crate) struct Lines(Receiver<String>);
 
 impl Lines {
-    fn of(pipe: impl Read + Send + 'static) -> Lines {
+    pub(crate) fn of(pipe: impl Read + Send + 'static) -> Lines {
         let (sender, receiver) = channel();
         std::thread::spawn(move || {
             for line in BufReader::new(pipe).lines().map_while(Result::ok) {

@@ -4,8 +4,9 @@ use super::handshake::{Deadline, Timed};
 use super::transport::Transport;
 use super::websocket::WebSocket;
 use crate::accept::{AcceptError, AcceptSettings, LINGER, LINGER_BYTES, acceptor_builder, opened};
+use crate::handshake::proxy_header::{Parsed, ProxyHeader};
 use crate::handshake::server::{Accept, Received, Upgrade};
-use crate::handshake::{Reject, Reply, Request};
+use crate::handshake::{ConnectInfo, Reject, Reply, Request};
 use crate::limits::Config;
 use std::io;
 use std::sync::Arc;
@@ -40,17 +41,66 @@ impl Acceptor {
     /// # Errors
     /// [`AcceptError`].
     pub fn read<S: Transport>(&self, stream: S) -> Result<Opening<S>, AcceptError> {
-        self.read_until(stream, Deadline::after(self.settings.timeout))
+        self.read_from(stream, ConnectInfo::default())
     }
 
-    /// As `read`, when some of the time is over.
+    /// As [`read`](Acceptor::read), and says where the connection came from, which the request then tells, with what
+    /// trusted proxies add in its headers.
+    ///
+    /// # Errors
+    /// As [`read`](Acceptor::read).
+    pub fn read_from<S: Transport>(&self, stream: S, info: ConnectInfo) -> Result<Opening<S>, AcceptError> {
+        self.read_until(stream, info, self.deadline())
+    }
+
+    /// Reads what a trusted proxy says by the PROXY protocol, where it was told to, and nothing behind it: for before
+    /// TLS and [`read_from`](Acceptor::read_from).
+    ///
+    /// # Errors
+    /// [`AcceptError::Proxy`] when it says something else; else as the stream failed, or took too long.
+    pub fn read_proxy_header<S: Transport>(
+        &self,
+        stream: &mut S,
+        info: ConnectInfo,
+    ) -> Result<ConnectInfo, AcceptError> {
+        self.read_proxy_header_until(stream, info, self.deadline())
+    }
+
+    /// When a handshake that begins now has to be done.
+    pub(super) fn deadline(&self) -> Deadline {
+        Deadline::after(self.settings.timeout)
+    }
+
+    pub(super) fn read_proxy_header_until<S: Transport>(
+        &self,
+        stream: &mut S,
+        info: ConnectInfo,
+        deadline: Deadline,
+    ) -> Result<ConnectInfo, AcceptError> {
+        if !self.settings.proxies.expects_header(&info) {
+            return Ok(info);
+        }
+        let mut stream = Timed::new(stream, deadline);
+        let mut bytes = Vec::new();
+        loop {
+            match ProxyHeader::parse(&bytes)? {
+                Parsed::Header(header, _) => return Ok(info.behind(&header)),
+                Parsed::More(more) if stream.read_up_to(more, &mut bytes)? == 0 => {
+                    return Err(AcceptError::Ended);
+                }
+                Parsed::More(_) => {}
+            }
+        }
+    }
+
     pub(super) fn read_until<S: Transport>(
         &self,
         mut stream: S,
+        info: ConnectInfo,
         deadline: Deadline,
     ) -> Result<Opening<S>, AcceptError> {
         let mut early = Vec::new();
-        let refused = match self.read_request(&mut Timed::new(&mut stream, deadline), &mut early) {
+        let refused = match self.read_request(&mut Timed::new(&mut stream, deadline), info, &mut early) {
             Ok(Received::Plain(request)) => {
                 return Ok(Opening::Plain(Box::new(Plain { stream, request, deadline })));
             }
@@ -71,6 +121,7 @@ impl Acceptor {
     fn read_request<S: Transport>(
         &self,
         stream: &mut Timed<'_, S>,
+        info: ConnectInfo,
         bytes: &mut Vec<u8>,
     ) -> Result<Received, AcceptError> {
         let mut reading = self.settings.reading();
@@ -80,10 +131,15 @@ impl Acceptor {
             }
             if let Some((received, used)) = reading.receive(bytes).map_err(AcceptError::Refused)? {
                 bytes.drain(..used);
-                return self.settings.check(received);
+                return self.settings.check(received, info);
             }
         }
     }
+}
+
+/// Refuses before anything was read.
+pub(super) fn refuse<S: Transport>(mut stream: S, reject: &Reject) -> io::Result<()> {
+    answer_and_end(&mut stream, &reject.encode(), Deadline::after(LINGER))
 }
 
 /// What a client asked for.
@@ -93,6 +149,27 @@ pub enum Opening<S> {
     Upgrade(Box<Asked<S>>),
     /// Something else, by plain HTTP.
     Plain(Box<Plain<S>>),
+}
+
+impl<S: Transport> Opening<S> {
+    /// The request, whatever it asks for.
+    pub fn request(&self) -> &Request {
+        match self {
+            Opening::Upgrade(asked) => asked.request(),
+            Opening::Plain(plain) => plain.request(),
+        }
+    }
+
+    /// Refuses it, and ends the connection.
+    ///
+    /// # Errors
+    /// When the answer cannot be written.
+    pub fn reject(self, reject: Reject) -> io::Result<()> {
+        match self {
+            Opening::Upgrade(asked) => asked.reject(reject),
+            Opening::Plain(plain) => plain.reply(reject),
+        }
+    }
 }
 
 /// A valid opening handshake that waits for the decision; dropped, it ends the stream without an answer.

@@ -71,6 +71,17 @@ impl Stream {
         }
     }
 
+    /// Our own address, where it has one.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Stream::Tcp(stream) => stream.local_addr().ok(),
+            #[cfg(unix)]
+            Stream::Unix(_) => None,
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => stream.local_addr(),
+        }
+    }
+
     /// Ends both directions; who waits in a read or a write is woken.
     pub(super) fn end(&self) {
         // When it fails the stream has ended already.

@@ -1,12 +1,15 @@
 //! Listening: a server that hands each connection to a handler, in a thread of its own.
 
-use super::accept::{Acceptor, Asked, Opening};
+use super::accept::{Acceptor, Asked, Opening, refuse};
 use super::connections::{Connections, Entry};
-use super::handshake::Deadline;
 use super::net::{self, Listener, Stream};
 use super::websocket::WebSocket;
-use crate::handshake::Request;
-use crate::server::{BACK_OFF, LocalAddr, ServerSettings, server_builder};
+use crate::accept::AcceptError;
+use crate::handshake::{ConnectInfo, Reject, Request};
+use crate::server::{
+    BACK_OFF, Counters, LocalAddr, Metrics, Refusal, ServerSettings, refusal, server_builder,
+};
+use crate::trace;
 use std::fmt;
 use std::io;
 use std::net::{TcpListener, ToSocketAddrs};
@@ -39,6 +42,8 @@ pub struct Server {
     listener: Listener,
     settings: ServerSettings,
     stop: StopHandle,
+    connections: Arc<Connections>,
+    counters: Arc<Counters>,
 }
 
 impl Server {
@@ -70,7 +75,9 @@ impl Server {
 
     fn new(listener: Listener) -> io::Result<Server> {
         let stop = StopHandle { stopped: Arc::default(), address: listener.local_addr()? };
-        Ok(Server { listener, settings: ServerSettings::default(), stop })
+        let counters = Arc::new(Counters::default());
+        let connections = Arc::new(Connections::new(Arc::clone(&counters)));
+        Ok(Server { listener, settings: ServerSettings::default(), stop, connections, counters })
     }
 
     /// Where it listens.
@@ -84,6 +91,12 @@ impl Server {
     /// What stops this server, from any thread.
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
+    }
+
+    /// The figures of this server, to be read at any time, while it serves, too. Round-trip times are not among them.
+    pub fn metrics(&self) -> Metrics {
+        let connections = Arc::clone(&self.connections);
+        Metrics::new(Arc::clone(&self.counters), move || connections.look())
     }
 
     server_builder!();
@@ -101,22 +114,21 @@ impl Server {
     where
         H: Fn(Request, WebSocket<Stream>) -> R + Send + Sync + 'static,
     {
-        let Server { listener, settings, stop } = self;
-        let drain = settings.drain;
-        let connections = Arc::new(Connections::default());
-        let service = Arc::new(Service { settings, handler });
-        accept_until(&listener, &stop, |stream| {
-            let entry = connections.enter(stream.clone());
+        let Server { listener, settings, stop, connections, .. } = self;
+        connections.set_limits(settings.limits);
+        let service = Arc::new(Service { settings, handler, connections });
+        accept_until(&listener, &stop, &service, |stream, entry| {
             let service = Arc::clone(&service);
             spawn(move || service.connection(stream, entry))
         });
         drop(listener);
-        connections.drain(drain);
+        service.connections.drain(service.settings.drain);
         Ok(())
     }
 
     /// Accepts one connection and does its opening handshake, for those who want a loop of their own. Plain HTTP
-    /// requests and failed handshakes are answered, and then the next connection is waited for.
+    /// requests and failed handshakes are answered, and then the next connection is waited for. The limits on connections
+    /// do not hold here.
     ///
     /// A client that is slow with its handshake keeps others waiting, up to the handshake timeout; call it from
     /// several threads, or use [`serve`](Server::serve).
@@ -131,7 +143,10 @@ impl Server {
                 net::wake(&self.stop.address);
                 return Err(io::Error::other("the server was stopped"));
             }
-            if let Some((socket, request)) = open(&self.settings, accepted?) {
+            let stream = accepted?;
+            // The handshake alone: what comes of it is the caller's.
+            let Some(mut entry) = self.connections.admit(stream.clone()) else { continue };
+            if let Some((socket, request)) = open(&self.settings, stream, &mut entry) {
                 return Ok((request, socket));
             }
         }
@@ -139,11 +154,13 @@ impl Server {
 
     /// Hands over each connection when its handshake is done, until it is stopped.
     pub(super) fn hand_over(self, sockets: &SyncSender<WebSocket<Stream>>) {
-        let settings = Arc::new(self.settings);
-        accept_until(&self.listener, &self.stop, |stream| {
-            let (settings, sockets) = (Arc::clone(&settings), sockets.clone());
+        let Server { listener, settings, stop, connections, .. } = self;
+        connections.set_limits(settings.limits);
+        let service = Arc::new(Service { settings, handler: (), connections });
+        accept_until(&listener, &stop, &service, |stream, mut entry| {
+            let (service, sockets) = (Arc::clone(&service), sockets.clone());
             spawn(move || {
-                if let Some((socket, _)) = open(&settings, stream) {
+                if let Some((socket, _)) = open(&service.settings, stream, &mut entry) {
                     // When nobody is there to take it, it is dropped.
                     let _ = sockets.send(socket);
                 }
@@ -180,23 +197,74 @@ impl StopHandle {
     }
 }
 
-/// Accepts connections until the server is stopped; `begin` fails when the system has nothing more to give.
-fn accept_until(listener: &Listener, stop: &StopHandle, mut begin: impl FnMut(Stream) -> io::Result<()>) {
+/// Accepts connections until the server is stopped; `begin` fails when the system has nothing more to give. Waits while
+/// too many handshakes are under way, and refuses who comes when there are too many connections.
+fn accept_until<H>(
+    listener: &Listener,
+    stop: &StopHandle,
+    service: &Service<H>,
+    mut begin: impl FnMut(Stream, Entry) -> io::Result<()>,
+) {
     let mut back_off = BACK_OFF.0;
     while !stop.is_stopped() {
+        let connections = &service.connections;
+        connections.wait_for_handshakes(service.settings.limits.handshakes, || stop.is_stopped());
         let accepted = listener.accept();
         if stop.is_stopped() {
             return;
         }
-        match accepted.and_then(&mut begin) {
+        let begun = accepted.and_then(|stream| match admit(service, &stream) {
+            Some(entry) => begin(stream, entry),
+            None => Ok(()),
+        });
+        match begun {
             Ok(()) => back_off = BACK_OFF.0,
-            Err(_) => {
+            Err(error) => {
                 // EMFILE, ENFILE, ECONNABORTED, EAGAIN: never a reason to stop, nor to spin.
+                connections.counters().accept_failed();
+                trace::event!(warn, %error, "accept failed");
+                let _ = error;
                 thread::sleep(back_off);
                 back_off = (back_off * 2).min(BACK_OFF.1);
             }
         }
     }
+}
+
+/// A place for a new connection, unless there are too many, altogether or from this address. Who is refused is told so,
+/// as long as there are few of them.
+fn admit<H>(service: &Service<H>, stream: &Stream) -> Option<Entry> {
+    let info = ConnectInfo::new(stream.peer_addr(), None);
+    let refused = match service.connections.admit(stream.clone()) {
+        None => Refusal::TooManyConnections,
+        Some(mut entry) => {
+            let address = info.client().map(|client| client.ip());
+            if !service.settings.knows_client(&info) || entry.comes_from(address) {
+                return Some(entry);
+            }
+            Refusal::TooManyFromAddress
+        }
+    };
+    note_refusal(service.connections.counters(), &info, refused);
+    if let Some(refusing) = service.connections.refusing() {
+        let stream = stream.clone();
+        // Without a thread, and when it cannot be written, there is no answer.
+        let _ = spawn(move || {
+            let _ = refuse(stream, &Reject::unavailable());
+            drop(refusing);
+        });
+    }
+    None
+}
+
+fn note_refusal(counters: &Counters, info: &ConnectInfo, refused: Refusal<'_>) {
+    counters.refused(refused);
+    #[cfg(feature = "tracing")]
+    {
+        let peer = info.client().map(tracing::field::display);
+        tracing::info!(target: "ws13", peer, reason = %refused, "handshake refused");
+    }
+    let _ = info;
 }
 
 fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<()> {
@@ -207,6 +275,7 @@ fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<()> {
 struct Service<H> {
     settings: ServerSettings,
     handler: H,
+    connections: Arc<Connections>,
 }
 
 impl<H, R> Service<H>
@@ -214,42 +283,80 @@ where
     H: Fn(Request, WebSocket<Stream>) -> R + Send + Sync + 'static,
 {
     /// A connection from its first byte to its last.
-    fn connection(&self, stream: Stream, entry: Entry) {
-        let Some((socket, request)) = open(&self.settings, stream) else { return };
+    fn connection(&self, stream: Stream, mut entry: Entry) {
+        let Some((socket, request)) = open(&self.settings, stream, &mut entry) else { return };
+        #[cfg(feature = "tracing")]
+        let _span = trace::connection(&request).entered();
+        trace::event!(info, "connection opened");
         let Ok((socket, shared)) = socket.share() else { return };
         entry.connected(&shared);
         (self.handler)(request, socket);
         shared.finish();
+        // Within the span.
+        drop(entry);
     }
 }
 
 /// Does the opening handshake; `None` when there is no WebSocket, and the answer has been given.
-fn open(settings: &ServerSettings, stream: Stream) -> Option<(WebSocket<Stream>, Request)> {
-    let acceptor = Acceptor { settings: settings.accept.clone() };
-    let deadline = Deadline::after(acceptor.settings.timeout);
-    #[cfg(feature = "tls")]
-    let stream = match &settings.tls {
-        Some(tls) => super::tls::accept(stream, tls, deadline)?,
-        None => stream,
-    };
-    match acceptor.read_until(stream, deadline).ok()? {
-        Opening::Upgrade(asked) => accept(*asked, settings),
-        Opening::Plain(plain) => {
-            let reply = settings.answer(plain.request());
-            // When it cannot be written, the client has gone.
-            let _ = plain.reply(reply);
+fn open(
+    settings: &ServerSettings,
+    stream: Stream,
+    entry: &mut Entry,
+) -> Option<(WebSocket<Stream>, Request)> {
+    let mut info = ConnectInfo::new(stream.peer_addr(), stream.local_addr());
+    match try_open(settings, stream, &mut info, entry) {
+        Ok(opened) => opened,
+        Err(error) => {
+            note_refusal(entry.counters(), &info, refusal(&error));
             None
         }
     }
 }
 
-fn accept(asked: Asked<Stream>, settings: &ServerSettings) -> Option<(WebSocket<Stream>, Request)> {
+fn try_open(
+    settings: &ServerSettings,
+    mut stream: Stream,
+    info: &mut ConnectInfo,
+    entry: &mut Entry,
+) -> Result<Option<(WebSocket<Stream>, Request)>, AcceptError> {
+    let acceptor = Acceptor { settings: settings.accept.clone() };
+    let deadline = acceptor.deadline();
+    *info = acceptor.read_proxy_header_until(&mut stream, info.clone(), deadline)?;
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &settings.tls {
+        let Some(encrypted) = super::tls::accept(stream, tls, deadline) else {
+            note_refusal(entry.counters(), info, Refusal::Tls);
+            return Ok(None);
+        };
+        stream = encrypted;
+    }
+    let opening = acceptor.read_until(stream, info.clone(), deadline)?;
+    *info = opening.request().connect_info().clone();
+    if !entry.comes_from(info.client().map(|client| client.ip())) {
+        note_refusal(entry.counters(), info, Refusal::TooManyFromAddress);
+        opening.reject(Reject::unavailable())?;
+        return Ok(None);
+    }
+    match opening {
+        Opening::Upgrade(asked) => accept(*asked, settings).map(Some),
+        Opening::Plain(plain) => {
+            let reply = settings.answer(plain.request());
+            plain.reply(reply)?;
+            Ok(None)
+        }
+    }
+}
+
+fn accept(
+    asked: Asked<Stream>,
+    settings: &ServerSettings,
+) -> Result<(WebSocket<Stream>, Request), AcceptError> {
     match settings.decide(asked.request()) {
-        Ok(accept) => asked.accept_with(accept).ok(),
+        Ok(accept) => asked.accept_with(accept),
         Err(reject) => {
             // When it cannot be written, the client has gone.
-            let _ = asked.reject(reject);
-            None
+            let _ = asked.reject(reject.clone());
+            Err(AcceptError::Refused(reject))
         }
     }
 }

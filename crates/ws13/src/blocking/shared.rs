@@ -6,7 +6,7 @@ use super::scratch;
 use super::state::State;
 use super::transport::{Duplex, Transport};
 use crate::close::CloseCode;
-use crate::connection::{FactOrEnd, LEASE, Mode};
+use crate::connection::{Closed, FactOrEnd, LEASE, Mode, Stats};
 use crate::error::{Error, Lost};
 use crate::time::Timestamp;
 use bytes::Buf;
@@ -169,6 +169,21 @@ impl<S: Transport> Shared<S> {
             }
         };
         while !matches!(self.next_fact_of(&mut reader, Mode::Whole).1, FactOrEnd::End) {}
+    }
+
+    /// What it has done so far; `None` while somebody else is at it.
+    pub(super) fn try_stats(&self) -> Option<Stats> {
+        match self.held.try_lock() {
+            Ok(held) => Some(held.stats()),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner().stats()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// How it ended, and what it did.
+    pub(super) fn end(&self) -> (Option<Closed>, Stats) {
+        let held = self.lock();
+        (held.connection.closed().cloned(), held.stats())
     }
 
     /// Gives the connection up; who waits for it is woken.

@@ -134,6 +134,10 @@ impl TlsStream {
         self.inner.peer_addr()
     }
 
+    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
+        self.inner.local_addr()
+    }
+
     /// Ends both directions of the stream below, without a word.
     pub(super) fn end(&self) {
         self.inner.end();

@@ -19,6 +19,8 @@ pub(super) struct Keepalive {
     awaited: Option<(u64, Timestamp)>,
     pings: u64,
     round_trip: Option<Duration>,
+    /// Nobody has asked for it yet.
+    round_trip_is_new: bool,
     close_due: Option<Timestamp>,
     stall: Option<Stall>,
     control_window: Option<Timestamp>,
@@ -109,6 +111,7 @@ impl Keepalive {
         if let Some((number, sent)) = self.awaited {
             if payload == number.to_be_bytes() {
                 self.round_trip = Some(self.now.since(sent));
+                self.round_trip_is_new = true;
                 self.awaited = None;
             }
         }
@@ -116,6 +119,11 @@ impl Keepalive {
 
     pub(super) fn round_trip(&self) -> Option<Duration> {
         self.round_trip
+    }
+
+    #[cfg(feature = "std")]
+    pub(super) fn new_round_trip(&mut self) -> Option<Duration> {
+        core::mem::take(&mut self.round_trip_is_new).then_some(self.round_trip).flatten()
     }
 
     /// A control frame arrived.

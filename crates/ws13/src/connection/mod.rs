@@ -35,6 +35,7 @@ mod outgoing;
 mod prepared;
 mod receiver;
 mod sender;
+mod stats;
 #[cfg(all(test, feature = "std"))]
 mod tests;
 
@@ -44,6 +45,7 @@ pub use outbox::Outbox;
 pub use outgoing::Outgoing;
 pub use prepared::{Channel, Prepared};
 pub use sender::MaskKeys;
+pub use stats::Stats;
 
 use crate::close::CloseFrame;
 use crate::error::{Fault, Lost, Misuse};
@@ -340,6 +342,29 @@ impl Connection {
         self.keepalive.round_trip()
     }
 
+    /// What it has done so far.
+    pub fn stats(&self, inbox: &Inbox, outbox: &Outbox) -> Stats {
+        let (inflated, deflated) = (self.receiver.inflated(), self.sender.deflated());
+        Stats {
+            messages_received: self.receiver.messages,
+            messages_sent: self.sender.messages(),
+            bytes_received: inbox.received(),
+            bytes_sent: outbox.written(),
+            inflated_from: inflated.from,
+            inflated_to: inflated.to,
+            deflated_from: deflated.from,
+            deflated_to: deflated.to,
+            queued: outbox.queued(),
+            round_trip: self.round_trip(),
+        }
+    }
+
+    /// The round-trip time of the latest Ping that was answered, the first time that it is asked for.
+    #[cfg(feature = "std")]
+    pub(crate) fn new_round_trip(&mut self) -> Option<Duration> {
+        self.keepalive.new_round_trip()
+    }
+
     /// As `receive`, but tells where the payload stands instead of lending it.
     #[inline(always)]
     pub(crate) fn next_fact(
@@ -370,6 +395,8 @@ impl Connection {
             match self.receiver.next(inbox, mode, &self.config.limits) {
                 Ok(None) => break,
                 Ok(Some(fact @ (Fact::Message { .. } | Fact::Part { .. }))) => {
+                    let ends = !matches!(fact, Fact::Part { last: false, .. });
+                    self.receiver.messages += u64::from(ends);
                     return Some(FactOrEnd::Fact(fact));
                 }
                 Ok(Some(fact @ Fact::Extended { opcode, .. })) if !opcode.is_control() => {

@@ -1,6 +1,7 @@
 //! The Receiver: bytes in the inbox become messages, control frames, or the fault that ends the connection.
 
 use super::inbox::{Inbox, Place};
+use super::stats::Ratio;
 #[cfg(feature = "deflate")]
 use crate::deflate::{Half, Inflation};
 use crate::error::{Fault, LimitHit, Violation};
@@ -48,12 +49,16 @@ pub(super) struct Receiver {
     frame: Option<Frame>,
     /// The message that is not complete.
     message: Option<Unfinished>,
+    /// How many were received.
+    pub(super) messages: u64,
     /// What was agreed on for compressed messages.
     #[cfg(feature = "deflate")]
     deflate: Option<Half>,
     /// What is kept for them, from the first one on.
     #[cfg(feature = "deflate")]
     inflation: Option<Box<Inflation>>,
+    #[cfg(feature = "deflate")]
+    inflated: Ratio,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,16 +100,27 @@ impl Receiver {
             claims: Claims::NONE,
             frame: None,
             message: None,
+            messages: 0,
             #[cfg(feature = "deflate")]
             deflate: None,
             #[cfg(feature = "deflate")]
             inflation: None,
+            #[cfg(feature = "deflate")]
+            inflated: Ratio::default(),
         }
     }
 
     /// Takes what extensions claim, from now on.
     pub(super) fn claim(&mut self, claims: Claims) {
         self.claims = self.claims.union(claims);
+    }
+
+    /// The bytes of compressed messages.
+    pub(super) fn inflated(&self) -> Ratio {
+        #[cfg(feature = "deflate")]
+        return self.inflated;
+        #[cfg(not(feature = "deflate"))]
+        Ratio::default()
     }
 
     /// Forgets an unfinished message, and what was kept for those to come.
@@ -119,7 +135,7 @@ impl Receiver {
     /// The commonest case, and quickly so: a message of up to 125 bytes in one frame that is all here. Whatever else is
     /// at the front is left to `next`, which would give the same answer here, too.
     #[inline(always)]
-    pub(super) fn small_message(&self, inbox: &mut Inbox, limits: &Limits) -> Option<Fact> {
+    pub(super) fn small_message(&mut self, inbox: &mut Inbox, limits: &Limits) -> Option<Fact> {
         inbox.release();
         if self.message.is_some() {
             return None;
@@ -151,6 +167,7 @@ impl Receiver {
             return None;
         }
         inbox.lend(header_len + len);
+        self.messages += 1;
         Some(Fact::Message { kind, place: Place::Front { offset: header_len as u32, len } })
     }
 

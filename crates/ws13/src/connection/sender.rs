@@ -4,6 +4,7 @@ use super::Role;
 use super::inbox::SHARE_FROM;
 use super::outbox::Outbox;
 use super::outgoing::{Outgoing, Payload};
+use super::stats::Ratio;
 use crate::error::Misuse;
 use crate::extension::Claims;
 use crate::frame::{Header, MAX_CONTROL_PAYLOAD, MaskKey, OpCode, Rsv};
@@ -44,6 +45,10 @@ pub(super) struct Sender {
     pongs_gone_at: u64,
     /// What extensions may send.
     claims: Claims,
+    /// Messages that were queued.
+    messages: u64,
+    #[cfg(feature = "deflate")]
+    deflated: Ratio,
     /// What was agreed on for compressed messages.
     #[cfg(feature = "deflate")]
     deflate: Option<crate::deflate::Half>,
@@ -80,6 +85,9 @@ impl Sender {
             queued_pongs: 0,
             pongs_gone_at: 0,
             claims: Claims::NONE,
+            messages: 0,
+            #[cfg(feature = "deflate")]
+            deflated: Ratio::default(),
             #[cfg(feature = "deflate")]
             deflate: None,
             #[cfg(feature = "deflate")]
@@ -98,6 +106,19 @@ impl Sender {
 
     pub(super) fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// How many messages were queued.
+    pub(super) fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// The bytes of those that were compressed.
+    pub(super) fn deflated(&self) -> Ratio {
+        #[cfg(feature = "deflate")]
+        return self.deflated;
+        #[cfg(not(feature = "deflate"))]
+        Ratio::default()
     }
 
     /// Whether a Pong waits for an earlier one to be written.
@@ -123,6 +144,7 @@ impl Sender {
         if plain && len <= MAX_CONTROL_PAYLOAD && outbox.queued() < config.limits.queue_cap {
             // The commonest case, and quickly so: a small frame of a server, whose header is two bytes.
             let header = [0x80 | message.kind.opcode().bits(), len as u8];
+            self.messages += 1;
             outbox.push_small(|small| {
                 small.reserve(header.len() + len);
                 small.extend_from_slice(&header);
@@ -146,6 +168,7 @@ impl Sender {
         if self.partial.is_some() {
             return Err(Misuse::MessageUnfinished);
         }
+        self.messages += 1;
         #[cfg(feature = "deflate")]
         if let Some(half) = self.deflate {
             self.message_compressed(half, message, outbox, config);
@@ -203,6 +226,7 @@ impl Sender {
         };
         let opcode = if partial.begun { OpCode::Continuation } else { partial.kind.opcode() };
         self.partial = (!last).then_some(after);
+        self.messages += u64::from(last);
         #[cfg(feature = "deflate")]
         if self.part_compressed(opcode, payload, last, outbox, config) {
             return Ok(());

@@ -7,7 +7,9 @@
 //!
 //! - [`server`]: read a request, decide about it, accept or refuse it.
 //! - [`client`]: send a request, judge the answer.
-//! - [`OriginPolicy`]: which web pages may connect.
+//! - [`OriginPolicy`]: which web pages may connect, and under which host names.
+//! - [`Proxies`], [`ConnectInfo`]: who is the client, when somebody passes its connection on; [`proxy_header`] reads the
+//!   PROXY protocol.
 //! - [`Url`], [`Authority`], [`Origin`], [`Key`], [`Subprotocol`]: texts that were checked once.
 //!
 //! Both sides, through memory:
@@ -32,10 +34,15 @@ mod authority;
 pub mod client;
 mod error;
 mod fields;
+mod forwarded;
 mod head;
+mod host;
 pub mod http1;
 mod key;
+mod network;
 mod origin;
+mod proxies;
+pub mod proxy_header;
 mod reply;
 mod request;
 pub mod server;
@@ -46,8 +53,11 @@ pub use authority::{Authority, InvalidAuthority};
 pub use client::{ClientError, Response};
 pub use error::Invalid;
 pub use head::{HeadError, HeadLimits};
+pub use host::AllowedHost;
 pub use key::Key;
+pub use network::{InvalidNetwork, Network, Trusted};
 pub use origin::{AllowedOrigins, InvalidOrigin, Origin, OriginPolicy};
+pub use proxies::{ConnectInfo, Proxies};
 pub use reply::{Reject, Reply};
 pub use request::Request;
 pub use subprotocol::{InvalidSubprotocol, Subprotocol};

@@ -1,6 +1,7 @@
 //! Which web pages may connect (RFC 6455, section 10.2), and under which host names.
 
 use super::authority::{Authority, InvalidAuthority};
+use super::host::AllowedHost;
 use super::reply::Reject;
 use super::request::Request;
 use std::fmt;
@@ -134,9 +135,9 @@ pub struct OriginPolicy {
     /// Allow `Origin: null`: sandboxed frames and local files, that is, any page that wants to. Default: no.
     /// [`AllowedOrigins::Any`] includes it.
     pub null: bool,
-    /// The host names this server answers to; `None`: any. An entry without a port allows any port. A list
-    /// stops DNS rebinding, where a foreign name points to this server's address. Default: any.
-    pub hosts: Option<Vec<Authority>>,
+    /// The host names this server answers to, plain requests included; `None`: any. A list stops DNS rebinding, where a
+    /// foreign name points to this server's address. Default: any.
+    pub hosts: Option<Vec<AllowedHost>>,
 }
 
 impl Default for OriginPolicy {
@@ -171,9 +172,7 @@ impl OriginPolicy {
     /// # Errors
     /// A [`Reject`] with 403 (RFC 6455, 4.2.2, step 2).
     pub fn check(&self, request: &Request, secure: bool) -> Result<(), Reject> {
-        if !self.allows_host(request.host()) {
-            return Err(Reject::forbidden("this server does not answer to that Host name: use its own name"));
-        }
+        self.check_host(request)?;
         let allowed = match request.origin() {
             None => self.absent,
             Some("null") => self.null || self.origins == AllowedOrigins::Any,
@@ -182,10 +181,16 @@ impl OriginPolicy {
         if allowed { Ok(()) } else { Err(self.refuse(request.origin())) }
     }
 
-    fn allows_host(&self, host: Option<&Authority>) -> bool {
-        let Some(allowed) = &self.hosts else { return true };
-        let same_port = |own: &Authority, host: &Authority| own.port().is_none() || own.port() == host.port();
-        host.is_some_and(|host| allowed.iter().any(|own| own.host() == host.host() && same_port(own, host)))
+    /// Checks the host alone: all that counts for a request that asks for no WebSocket.
+    ///
+    /// # Errors
+    /// A [`Reject`] with 403; 421 would invite the client to try again on another connection (RFC 9110, 15.5.20).
+    pub fn check_host(&self, request: &Request) -> Result<(), Reject> {
+        let Some(allowed) = &self.hosts else { return Ok(()) };
+        if request.host().is_some_and(|host| allowed.iter().any(|own| own.matches(host))) {
+            return Ok(());
+        }
+        Err(Reject::forbidden("this server does not answer to that Host name: use its own name"))
     }
 
     fn allows_origin(&self, origin: &str, host: Option<&Authority>, secure: bool) -> bool {

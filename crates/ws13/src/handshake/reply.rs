@@ -4,7 +4,7 @@ use super::error::{Invalid, check_header, check_value};
 use super::http1;
 use super::request::Request;
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use std::fmt;
 
@@ -205,10 +205,11 @@ impl Reply {
         Reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the server failed: try again later")
     }
 
-    /// 503: too many connections, or the server is about to stop.
+    /// 503 with `Retry-After: 5`: too many connections, or the server is about to stop.
     #[must_use]
     pub fn unavailable() -> Self {
         Reply::text(StatusCode::SERVICE_UNAVAILABLE, "the server takes no more connections: try again later")
+            .with(RETRY_AFTER, HeaderValue::from_static("5"))
     }
 
     /// 505: another version of HTTP than 1.1.

@@ -2,10 +2,12 @@
 
 use super::authority::Authority;
 use super::fields;
+use super::proxies::ConnectInfo;
 use super::reply::Reject;
 use super::server::Head;
 use super::subprotocol::Subprotocol;
 use crate::extension;
+use core::net::SocketAddr;
 use http::header::{HOST, ORIGIN, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, Method, Version};
 
@@ -35,6 +37,7 @@ pub struct Request {
     origin: Option<String>,
     subprotocols: Vec<Subprotocol>,
     extensions: Option<String>,
+    connect_info: ConnectInfo,
 }
 
 impl Request {
@@ -76,10 +79,28 @@ impl Request {
     }
 
     /// The host the client wants: that of the request target where it has one, else of the Host header
-    /// (RFC 9112, section 3.2.2). Never `None` for HTTP/1.1, unless a missing Host is accepted.
+    /// (RFC 9112, section 3.2.2); before both what a trusted proxy told. Never `None` for HTTP/1.1, unless a missing
+    /// Host is accepted.
     #[must_use]
     pub fn host(&self) -> Option<&Authority> {
-        self.host.as_ref()
+        self.connect_info.forwarded_host().or(self.host.as_ref())
+    }
+
+    /// Where the request came from: addresses, TLS. Empty where nobody filled it in.
+    #[must_use]
+    pub fn connect_info(&self) -> &ConnectInfo {
+        &self.connect_info
+    }
+
+    /// The client's address: that of the socket, or what trusted proxies told (its port is 0 where they tell none).
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.connect_info.client()
+    }
+
+    /// Says where the request came from, for those who have read it from a stream of their own.
+    pub fn set_connect_info(&mut self, info: ConnectInfo) {
+        self.connect_info = info;
     }
 
     /// The Origin header: browsers send it always, other clients seldom (RFC 6455, section 10.2).
@@ -116,6 +137,7 @@ impl Request {
             host: target.authority.or(own_host),
             subprotocols: Vec::new(),
             extensions: None,
+            connect_info: ConnectInfo::default(),
         })
     }
 

@@ -31,6 +31,7 @@ use super::fields;
 use super::head::{HeadError, HeadLimits};
 use super::http1::{self, ReadRequestHead};
 use super::key::Key;
+use super::proxies::ConnectInfo;
 use super::reply::Reject;
 use super::request::Request;
 use super::subprotocol::Subprotocol;
@@ -176,6 +177,11 @@ impl Upgrade {
     #[must_use]
     pub fn request(&self) -> &Request {
         &self.request
+    }
+
+    /// Says where the request came from, for those who have read it from a stream of their own.
+    pub fn set_connect_info(&mut self, info: ConnectInfo) {
+        self.request.set_connect_info(info);
     }
 
     /// Accepts: the bytes to write, then the connection is open.

@@ -2,8 +2,9 @@
 
 use super::websocket::WebSocket;
 use crate::accept::{AcceptError, AcceptSettings, LINGER, LINGER_BYTES, acceptor_builder, opened};
+use crate::handshake::proxy_header::{Parsed, ProxyHeader};
 use crate::handshake::server::{Accept, Received, Upgrade};
-use crate::handshake::{Reject, Reply, Request};
+use crate::handshake::{ConnectInfo, Reject, Reply, Request};
 use crate::limits::Config;
 use bytes::{Buf, BytesMut};
 use std::io;
@@ -48,17 +49,67 @@ impl Acceptor {
         &self,
         stream: S,
     ) -> Result<Opening<S>, AcceptError> {
-        self.read_until(stream, Instant::now() + self.settings.timeout).await
+        self.read_from(stream, ConnectInfo::default()).await
     }
 
-    /// As `read`, when some of the time is over.
+    /// As [`read`](Acceptor::read), and says where the connection came from, which the request then tells, with what
+    /// trusted proxies add in its headers.
+    ///
+    /// # Errors
+    /// As [`read`](Acceptor::read).
+    ///
+    /// # Cancel safety
+    /// As [`read`](Acceptor::read).
+    pub async fn read_from<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        info: ConnectInfo,
+    ) -> Result<Opening<S>, AcceptError> {
+        self.read_until(stream, info, self.deadline()).await
+    }
+
+    /// Reads what a trusted proxy says by the PROXY protocol, where it was told to, and nothing behind it: for before
+    /// TLS and [`read_from`](Acceptor::read_from).
+    ///
+    /// # Errors
+    /// [`AcceptError::Proxy`] when it says something else; else as the stream failed, or took too long.
+    ///
+    /// # Cancel safety
+    /// What was read of the header is lost with a dropped future.
+    pub async fn read_proxy_header<S: AsyncRead + Unpin>(
+        &self,
+        stream: &mut S,
+        info: ConnectInfo,
+    ) -> Result<ConnectInfo, AcceptError> {
+        self.read_proxy_header_until(stream, info, self.deadline()).await
+    }
+
+    /// When a handshake that begins now has to be done.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.settings.timeout
+    }
+
+    pub(super) async fn read_proxy_header_until<S: AsyncRead + Unpin>(
+        &self,
+        stream: &mut S,
+        info: ConnectInfo,
+        deadline: Instant,
+    ) -> Result<ConnectInfo, AcceptError> {
+        if !self.settings.proxies.expects_header(&info) {
+            return Ok(info);
+        }
+        let read = timeout_at(deadline, read_proxy_header(stream)).await;
+        Ok(info.behind(&read.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))?))
+    }
+
     pub(super) async fn read_until<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         mut stream: S,
+        info: ConnectInfo,
         deadline: Instant,
     ) -> Result<Opening<S>, AcceptError> {
         let mut early = BytesMut::new();
-        let read = timeout_at(deadline, self.read_request(&mut stream, &mut early)).await;
+        let read = timeout_at(deadline, self.read_request(&mut stream, info, &mut early)).await;
         let refused = match read.unwrap_or_else(|_| Err(AcceptError::Refused(Reject::request_timeout()))) {
             Ok(Received::Plain(request)) => {
                 return Ok(Opening::Plain(Box::new(Plain { stream, request, deadline })));
@@ -78,6 +129,7 @@ impl Acceptor {
     async fn read_request<S: AsyncRead + Unpin>(
         &self,
         stream: &mut S,
+        info: ConnectInfo,
         bytes: &mut BytesMut,
     ) -> Result<Received, AcceptError> {
         let mut reading = self.settings.reading();
@@ -87,10 +139,38 @@ impl Acceptor {
             }
             if let Some((received, used)) = reading.receive(bytes).map_err(AcceptError::Refused)? {
                 bytes.advance(used);
-                return self.settings.check(received);
+                return self.settings.check(received, info);
             }
         }
     }
+}
+
+/// Reads a header of the PROXY protocol, and not a byte more.
+async fn read_proxy_header<S: AsyncRead + Unpin>(stream: &mut S) -> Result<ProxyHeader, AcceptError> {
+    let mut bytes = Vec::new();
+    loop {
+        match ProxyHeader::parse(&bytes)? {
+            Parsed::Header(header, _) => return Ok(header),
+            Parsed::More(more) => {
+                let len = bytes.len();
+                bytes.resize(len + more, 0);
+                // Byte for byte where they trickle in: an impossible one ends it at once.
+                let read = stream.read(&mut bytes[len..]).await?;
+                bytes.truncate(len + read);
+                if read == 0 {
+                    return Err(AcceptError::Ended);
+                }
+            }
+        }
+    }
+}
+
+/// Refuses before anything was read.
+pub(super) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    reject: &Reject,
+) -> io::Result<()> {
+    answer_and_end(&mut stream, &reject.encode(), Instant::now()).await
 }
 
 /// What a client asked for.
@@ -100,6 +180,30 @@ pub enum Opening<S> {
     Upgrade(Box<Asked<S>>),
     /// Something else, by plain HTTP.
     Plain(Box<Plain<S>>),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Opening<S> {
+    /// The request, whatever it asks for.
+    pub fn request(&self) -> &Request {
+        match self {
+            Opening::Upgrade(asked) => asked.request(),
+            Opening::Plain(plain) => plain.request(),
+        }
+    }
+
+    /// Refuses it, and ends the connection.
+    ///
+    /// # Errors
+    /// When the answer cannot be written.
+    ///
+    /// # Cancel safety
+    /// A dropped future drops the connection.
+    pub async fn reject(self, reject: Reject) -> io::Result<()> {
+        match self {
+            Opening::Upgrade(asked) => asked.reject(reject).await,
+            Opening::Plain(plain) => plain.reply(reject).await,
+        }
+    }
 }
 
 /// A valid opening handshake that waits for the decision; dropped, it ends the stream without an answer.

@@ -5,6 +5,8 @@ mod accept;
 mod broadcast;
 mod client;
 mod combinators;
+mod connections;
+mod cores;
 mod cork;
 mod dial;
 mod driver;

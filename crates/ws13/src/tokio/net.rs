@@ -62,6 +62,17 @@ impl Stream {
             _ => None,
         }
     }
+
+    /// Our own address, where it has one.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Stream::Tcp(stream) => stream.local_addr().ok(),
+            #[cfg(unix)]
+            Stream::Unix(_) => None,
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => stream.inner().local_addr(),
+        }
+    }
 }
 
 /// A listening socket.

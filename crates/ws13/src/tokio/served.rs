@@ -1,6 +1,6 @@
 //! Sockets that come from elsewhere than from a `Server`, served as it serves its own.
 
-use super::server;
+use super::connections;
 use super::serving::Serving;
 use super::websocket::WebSocket;
 use std::fmt;
@@ -72,7 +72,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 /// # }
 /// ```
 #[derive(Clone, Default)]
-pub struct Connections(Arc<server::Connections>);
+pub struct Connections(Arc<connections::Connections>);
 
 impl Connections {
     /// None so far.

@@ -1,26 +1,26 @@
 //! Listening: a server that hands each connection to a handler.
 
-use super::accept::{Acceptor, Asked, Opening};
+use super::accept::{Acceptor, Asked, Opening, refuse};
+use super::connections::{Connections, Entry};
 use super::net::{Listener, Stream};
-use super::serving::{Serving, Stoppable};
-use super::shared::Shared;
 use super::websocket::WebSocket;
-use crate::handshake::Request;
-use crate::server::{BACK_OFF, LocalAddr, ServerSettings, server_builder};
-use std::collections::HashMap;
+use crate::accept::AcceptError;
+use crate::handshake::{ConnectInfo, Reject, Request};
+use crate::server::{
+    BACK_OFF, ConnectionLimits, Counters, LocalAddr, Metrics, Refusal, ServerSettings, refusal,
+    server_builder,
+};
+use crate::trace;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
 #[cfg(unix)]
 use std::path::Path;
-use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, ToSocketAddrs};
-use tokio::sync::{Notify, mpsc};
-use tokio::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// A WebSocket server on a TCP or Unix socket.
 ///
@@ -41,8 +41,10 @@ use tokio::time::Instant;
 /// # }
 /// ```
 pub struct Server {
-    listener: Listener,
+    pub(super) listener: Listener,
     settings: ServerSettings,
+    connections: Arc<Connections>,
+    counters: Arc<Counters>,
 }
 
 impl Server {
@@ -68,8 +70,16 @@ impl Server {
         Server::new(Listener::Tcp(listener))
     }
 
+    /// Listens on a Unix socket that is listening already.
+    #[cfg(unix)]
+    pub fn from_unix(listener: tokio::net::UnixListener) -> Server {
+        Server::new(Listener::Unix(listener))
+    }
+
     fn new(listener: Listener) -> Server {
-        Server { listener, settings: ServerSettings::default() }
+        let counters = Arc::new(Counters::default());
+        let connections = Connections::new(ConnectionLimits::none(), Arc::clone(&counters));
+        Server { listener, settings: ServerSettings::default(), connections: Arc::new(connections), counters }
     }
 
     /// Where it listens.
@@ -78,6 +88,12 @@ impl Server {
     /// When the system does not tell.
     pub fn local_addr(&self) -> io::Result<LocalAddr> {
         self.listener.local_addr()
+    }
+
+    /// The figures of this server, to be read at any time, while it serves, too.
+    pub fn metrics(&self) -> Metrics {
+        let connections = Arc::clone(&self.connections);
+        Metrics::new(Arc::clone(&self.counters), move || connections.look())
     }
 
     server_builder!();
@@ -115,19 +131,22 @@ impl Server {
         H: Fn(Request, WebSocket<Stream>) -> F + Send + Sync + 'static,
         F: Future + Send + 'static,
     {
-        let Server { listener, settings } = self;
-        let service = Arc::new(Service { settings, handler, connections: Arc::default() });
-        accept_until(&listener, stop, |stream| {
-            tokio::spawn(Arc::clone(&service).connection(stream));
-        })
-        .await;
-        drop(listener);
-        service.connections.drain(service.settings.drain).await;
+        let (listener, service) = self.into_service(handler);
+        service.run(listener, stop).await;
         Ok(())
     }
 
+    /// What listens, and what is done with those who come.
+    pub(super) fn into_service<H>(self, handler: H) -> (Listener, Arc<Service<H>>) {
+        let Server { listener, settings, connections, .. } = self;
+        connections.set_limits(settings.limits);
+        let handshakes = Arc::new(Semaphore::new(settings.limits.handshakes.min(Semaphore::MAX_PERMITS)));
+        (listener, Arc::new(Service { settings, handler, connections, handshakes }))
+    }
+
     /// Accepts one connection and does its opening handshake, for those who want a loop of their own. Plain HTTP
-    /// requests and failed handshakes are answered, and then the next connection is waited for.
+    /// requests and failed handshakes are answered, and then the next connection is waited for. The limits on
+    /// connections do not hold here.
     ///
     /// # Errors
     /// When `accept` fails.
@@ -137,7 +156,8 @@ impl Server {
     pub async fn accept(&self) -> io::Result<(Request, WebSocket<Stream>)> {
         loop {
             let stream = poll_fn(|cx| self.listener.poll_accept(cx)).await?;
-            if let Some((socket, request)) = open(&self.settings, stream).await {
+            let mut entry = self.connections.enter();
+            if let Some((socket, request)) = open(&self.settings, stream, &mut entry).await {
                 return Ok((request, socket));
             }
         }
@@ -145,11 +165,12 @@ impl Server {
 
     /// Hands over each connection when its handshake is done.
     pub(super) async fn hand_over(self, sockets: mpsc::Sender<WebSocket<Stream>>) {
-        let server = Arc::new(self);
-        accept_until(&server.listener, pin!(sockets.closed()), |stream| {
-            let (server, sockets) = (Arc::clone(&server), sockets.clone());
+        let (listener, service) = self.into_service(());
+        accept_until(&listener, pin!(sockets.closed()), &service, |stream, entry, permit| {
+            let (service, sockets) = (Arc::clone(&service), sockets.clone());
             tokio::spawn(async move {
-                if let Some((socket, _)) = open(&server.settings, stream).await {
+                let (mut entry, _permit) = (entry, permit);
+                if let Some((socket, _)) = open(&service.settings, stream, &mut entry).await {
                     // When nobody is there to take it, it is dropped.
                     let _ = sockets.send(socket).await;
                 }
@@ -165,35 +186,13 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Accepts connections until `stop` is ready.
-async fn accept_until(listener: &Listener, stop: impl Future<Output = ()>, mut begin: impl FnMut(Stream)) {
-    let mut stop = pin!(stop);
-    let mut back_off = BACK_OFF.0;
-    loop {
-        let accepted = poll_fn(|cx| match stop.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(None),
-            Poll::Pending => listener.poll_accept(cx).map(Some),
-        });
-        match accepted.await {
-            None => return,
-            Some(Ok(stream)) => {
-                back_off = BACK_OFF.0;
-                begin(stream);
-            }
-            Some(Err(_)) => {
-                // EMFILE, ENFILE, ECONNABORTED: never a reason to stop, nor to spin.
-                tokio::time::sleep(back_off).await;
-                back_off = (back_off * 2).min(BACK_OFF.1);
-            }
-        }
-    }
-}
-
 /// What the tasks of a server share.
-struct Service<H> {
+pub(super) struct Service<H> {
     settings: ServerSettings,
     handler: H,
     connections: Arc<Connections>,
+    /// The handshakes that may still be begun.
+    handshakes: Arc<Semaphore>,
 }
 
 impl<H, F> Service<H>
@@ -201,180 +200,173 @@ where
     H: Fn(Request, WebSocket<Stream>) -> F + Send + Sync + 'static,
     F: Future + Send + 'static,
 {
+    /// Serves until `stop` is ready, and then until the last connection is gone.
+    pub(super) async fn run(self: Arc<Self>, listener: Listener, stop: impl Future<Output = ()>) {
+        accept_until(&listener, pin!(stop), &self, |stream, entry, permit| {
+            tokio::spawn(Arc::clone(&self).connection(stream, entry, permit));
+        })
+        .await;
+        drop(listener);
+        self.connections.drain(self.settings.drain).await;
+    }
+
     /// A connection until its handshake is done. The handler then gets a task of its own, so that an idle
     /// connection does not keep the memory of a handshake.
-    async fn connection(self: Arc<Self>, stream: Stream) {
-        let entry = self.connections.enter();
-        let opened = self.connections.unless_stopped(open(&self.settings, stream)).await;
+    async fn connection(self: Arc<Self>, stream: Stream, mut entry: Entry, permit: OwnedSemaphorePermit) {
+        let opened = self.connections.unless_stopped(open(&self.settings, stream, &mut entry)).await;
+        drop(permit);
         let Some((socket, request)) = opened.flatten() else { return };
+        #[cfg(feature = "tracing")]
+        {
+            entry.set_span(trace::connection(&request));
+            entry.span().in_scope(|| tracing::info!(target: "ws13", "connection opened"));
+        }
         entry.serve(socket, |socket| (self.handler)(request, socket));
     }
 }
 
-/// Does the opening handshake; `None` when there is no WebSocket, and the answer has been given.
-async fn open(settings: &ServerSettings, stream: Stream) -> Option<(WebSocket<Stream>, Request)> {
-    let acceptor = Acceptor { settings: settings.accept.clone() };
-    let deadline = Instant::now() + acceptor.settings.timeout;
-    #[cfg(feature = "tls")]
-    let stream = match &settings.tls {
-        Some(tls) => super::tls::accept(stream, tls, deadline).await?,
-        None => stream,
-    };
-    match acceptor.read_until(stream, deadline).await.ok()? {
-        Opening::Upgrade(asked) => accept(*asked, settings).await,
-        Opening::Plain(plain) => {
-            let reply = settings.answer(plain.request());
-            // When it cannot be written, the client has gone.
-            let _ = plain.reply(reply).await;
-            None
-        }
-    }
-}
-
-async fn accept(asked: Asked<Stream>, settings: &ServerSettings) -> Option<(WebSocket<Stream>, Request)> {
-    match settings.decide(asked.request()) {
-        Ok(accept) => asked.accept_with(accept).await.ok(),
-        Err(reject) => {
-            // When it cannot be written, the client has gone.
-            let _ = asked.reject(reject).await;
-            None
-        }
-    }
-}
-
-/// The connections of a server, for the day it stops.
-#[derive(Default)]
-pub(super) struct Connections {
-    open: Mutex<Open>,
-    /// Told when the last one is gone.
-    empty: Notify,
-    /// Told when the server stops.
-    stopped: Notify,
-}
-
-#[derive(Default)]
-struct Open {
-    next: usize,
-    /// `None` while the handshake is under way.
-    entries: HashMap<usize, Option<Weak<dyn Stoppable>>>,
-    stopping: bool,
-}
-
-impl Connections {
-    pub(super) fn enter(self: &Arc<Self>) -> Entry {
-        let mut open = self.lock();
-        let key = open.next;
-        open.next += 1;
-        open.entries.insert(key, None);
-        Entry { connections: Arc::clone(self), key }
-    }
-
-    /// Closes all with 1001, waits until they are gone, and drops those that take longer than `timeout`.
-    pub(super) async fn drain(&self, timeout: Duration) {
-        self.tell_all(|connection| connection.go_away());
-        self.stopped.notify_waiters();
-        if tokio::time::timeout(timeout, self.gone()).await.is_err() {
-            self.tell_all(|connection| connection.abandon());
-            // Their tasks have been woken and end with their next poll.
-            let _ = tokio::time::timeout(Duration::from_millis(100), self.gone()).await;
-        }
-    }
-
-    fn tell_all(&self, tell: impl Fn(&dyn Stoppable)) {
-        let connections: Vec<Weak<dyn Stoppable>> = {
-            let mut open = self.lock();
-            open.stopping = true;
-            open.entries.values().flatten().cloned().collect()
+/// Accepts connections until `stop` is ready. Waits while too many handshakes are under way, and refuses who comes when
+/// there are too many connections.
+async fn accept_until<H>(
+    listener: &Listener,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
+    service: &Service<H>,
+    mut begin: impl FnMut(Stream, Entry, OwnedSemaphorePermit),
+) {
+    let mut back_off = BACK_OFF.0;
+    loop {
+        let next = async {
+            let permit = Arc::clone(&service.handshakes).acquire_owned().await;
+            (permit, poll_fn(|cx| listener.poll_accept(cx)).await)
         };
-        for connection in connections {
-            if let Some(connection) = connection.upgrade() {
-                tell(&*connection);
+        match unless(stop.as_mut(), next).await {
+            Some((Ok(permit), Ok(stream))) => {
+                back_off = BACK_OFF.0;
+                if let Some((stream, entry)) = admit(service, stream) {
+                    begin(stream, entry, permit);
+                }
             }
+            Some((_, Err(error))) => {
+                // EMFILE, ENFILE, ECONNABORTED: never a reason to stop, nor to spin.
+                service.connections.counters().accept_failed();
+                trace::event!(warn, %error, "accept failed");
+                let _ = error;
+                if unless(stop.as_mut(), tokio::time::sleep(back_off)).await.is_none() {
+                    return;
+                }
+                back_off = (back_off * 2).min(BACK_OFF.1);
+            }
+            // Nobody closes the semaphore.
+            Some((Err(_), _)) | None => return,
         }
-    }
-
-    /// Does a handshake; gives it up when the server stops: nobody waits for a client that says nothing.
-    pub(super) async fn unless_stopped<F: Future>(&self, handshake: F) -> Option<F::Output> {
-        let (mut handshake, mut stopped) = (pin!(handshake), pin!(self.stopped.notified()));
-        poll_fn(|cx| match handshake.as_mut().poll(cx) {
-            Poll::Ready(done) => Poll::Ready(Some(done)),
-            // The flag is for those that began when all had been told.
-            Poll::Pending if stopped.as_mut().poll(cx).is_ready() || self.lock().stopping => {
-                Poll::Ready(None)
-            }
-            Poll::Pending => Poll::Pending,
-        })
-        .await
-    }
-
-    /// How many there are, those whose handshake is under way among them.
-    pub(super) fn len(&self) -> usize {
-        self.lock().entries.len()
-    }
-
-    pub(super) fn is_stopping(&self) -> bool {
-        self.lock().stopping
-    }
-
-    async fn gone(&self) {
-        loop {
-            let notified = self.empty.notified();
-            if self.lock().entries.is_empty() {
-                return;
-            }
-            notified.await;
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A connection's place among those of its server.
-pub(super) struct Entry {
-    connections: Arc<Connections>,
-    key: usize,
+/// What becomes of `future`; `None` when `stop` is ready first.
+async fn unless<F: Future>(mut stop: Pin<&mut impl Future<Output = ()>>, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match stop.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(None),
+        Poll::Pending => future.as_mut().poll(cx).map(Some),
+    })
+    .await
 }
 
-impl Entry {
-    /// Serves a socket in a task of its own.
-    pub(super) fn serve<S, F>(self, socket: WebSocket<S>, handler: impl FnOnce(WebSocket<S>) -> F)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        F: Future + Send + 'static,
-    {
-        let (shared, serving) = Serving::begin(socket, handler);
-        self.connected(&shared);
-        drop(shared);
+/// A place for a new connection, unless there are too many, altogether or from this address. Who is refused is told so,
+/// as long as there are few of them.
+fn admit<H>(service: &Service<H>, stream: Stream) -> Option<(Stream, Entry)> {
+    let info = ConnectInfo::new(stream.peer_addr(), None);
+    let refused = match service.connections.admit() {
+        None => Refusal::TooManyConnections,
+        Some(mut entry) => {
+            let address = info.client().map(|client| client.ip());
+            if !service.settings.knows_client(&info) || entry.comes_from(address) {
+                return Some((stream, entry));
+            }
+            Refusal::TooManyFromAddress
+        }
+    };
+    note_refusal(service.connections.counters(), &info, refused);
+    if let Some(refusing) = service.connections.refusing() {
         tokio::spawn(async move {
-            serving.await;
-            drop(self);
+            // When it cannot be written, the client has gone.
+            let _ = refuse(stream, &Reject::unavailable()).await;
+            drop(refusing);
         });
     }
+    None
+}
 
-    fn connected<S>(&self, shared: &Arc<Shared<S>>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+fn note_refusal(counters: &Counters, info: &ConnectInfo, refused: Refusal<'_>) {
+    counters.refused(refused);
+    #[cfg(feature = "tracing")]
     {
-        let stoppable: Weak<dyn Stoppable> = Arc::<Shared<S>>::downgrade(shared);
-        let stopping = {
-            let mut open = self.connections.lock();
-            open.entries.insert(self.key, Some(stoppable));
-            open.stopping
-        };
-        if stopping {
-            shared.go_away();
+        let peer = info.client().map(tracing::field::display);
+        tracing::info!(target: "ws13", peer, reason = %refused, "handshake refused");
+    }
+    let _ = info;
+}
+
+/// Does the opening handshake; `None` when there is no WebSocket, and the answer has been given.
+async fn open(
+    settings: &ServerSettings,
+    stream: Stream,
+    entry: &mut Entry,
+) -> Option<(WebSocket<Stream>, Request)> {
+    let mut info = ConnectInfo::new(stream.peer_addr(), stream.local_addr());
+    match try_open(settings, stream, &mut info, entry).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            note_refusal(entry.counters(), &info, refusal(&error));
+            None
         }
     }
 }
 
-impl Drop for Entry {
-    fn drop(&mut self) {
-        let mut open = self.connections.lock();
-        open.entries.remove(&self.key);
-        if open.entries.is_empty() {
-            self.connections.empty.notify_waiters();
+async fn try_open(
+    settings: &ServerSettings,
+    mut stream: Stream,
+    info: &mut ConnectInfo,
+    entry: &mut Entry,
+) -> Result<Option<(WebSocket<Stream>, Request)>, AcceptError> {
+    let acceptor = Acceptor { settings: settings.accept.clone() };
+    let deadline = acceptor.deadline();
+    *info = acceptor.read_proxy_header_until(&mut stream, info.clone(), deadline).await?;
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &settings.tls {
+        let Some(encrypted) = super::tls::accept(stream, tls, deadline).await else {
+            note_refusal(entry.counters(), info, Refusal::Tls);
+            return Ok(None);
+        };
+        stream = encrypted;
+    }
+    let opening = acceptor.read_until(stream, info.clone(), deadline).await?;
+    *info = opening.request().connect_info().clone();
+    if !entry.comes_from(info.client().map(|client| client.ip())) {
+        note_refusal(entry.counters(), info, Refusal::TooManyFromAddress);
+        opening.reject(Reject::unavailable()).await?;
+        return Ok(None);
+    }
+    match opening {
+        Opening::Upgrade(asked) => accept(*asked, settings).await.map(Some),
+        Opening::Plain(plain) => {
+            let reply = settings.answer(plain.request());
+            plain.reply(reply).await?;
+            Ok(None)
+        }
+    }
+}
+
+async fn accept(
+    asked: Asked<Stream>,
+    settings: &ServerSettings,
+) -> Result<(WebSocket<Stream>, Request), AcceptError> {
+    match settings.decide(asked.request()) {
+        Ok(accept) => asked.accept_with(accept).await,
+        Err(reject) => {
+            // When it cannot be written, the client has gone.
+            let _ = asked.reject(reject.clone()).await;
+            Err(AcceptError::Refused(reject))
         }
     }
 }

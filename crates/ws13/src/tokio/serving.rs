@@ -1,12 +1,13 @@
 //! A served connection: its own task runs the handler, writes what the handler said in one go, keeps the time, and
 //! sees the connection through to its end.
 
+use super::connections::Entry;
 use super::cork::{self, Id};
 use super::driver::Driver;
 use super::shared::Shared;
 use super::websocket::WebSocket;
 use crate::close::CloseCode;
-use crate::connection::{FactOrEnd, Mode};
+use crate::connection::{Closed, FactOrEnd, Mode, Stats};
 use crate::error::Lost;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The future of a connection's task.
 pub(super) struct Serving<S, F> {
+    /// Goes first, and looks once more at the connection.
+    entry: Option<Entry>,
     shared: Arc<Shared<S>>,
     /// The handler, until it is done.
     handler: Option<Pin<Box<F>>>,
@@ -29,7 +32,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F> Serving<S, F> {
         let subprotocol = socket.agreed_subprotocol();
         let (shared, held) = socket.handle.share();
         let handler = Box::pin(handler(WebSocket::shared(held, subprotocol)));
-        (Arc::clone(&shared), Serving { shared, handler: Some(handler) })
+        (Arc::clone(&shared), Serving { entry: None, shared, handler: Some(handler) })
+    }
+
+    /// Serves it as one of a server's connections.
+    pub(super) fn with_entry(mut self, entry: Entry) -> Self {
+        self.entry = Some(entry);
+        self
     }
 }
 
@@ -38,6 +47,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Future> Future for Serving<S, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        #[cfg(feature = "tracing")]
+        let _span = this.entry.as_ref().map(|entry| entry.span().enter());
         if let Some(handler) = &mut this.handler {
             let id = Id::of(&*this.shared);
             if cork::corked(id, || handler.as_mut().poll(cx)).is_ready() {
@@ -46,6 +57,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Future> Future for Serving<S, F> {
         }
         let (driver, over) = ready!(this.shared.poll_locked(cx, |driver, cx| {
             driver.remember_task(cx.waker());
+            if let Some((entry, time)) = this.entry.as_ref().zip(driver.connection.new_round_trip()) {
+                entry.counters().round_trip(time);
+            }
             // Nobody has the socket any more: neither the handler nor a task that it gave it to.
             let alone = driver.holders == 0;
             let done = if alone { driver.poll_end(cx) } else { driver.poll_while_waiting(cx) };
@@ -86,6 +100,10 @@ pub(super) trait Stoppable: Send + Sync {
     fn go_away(&self);
     /// Drops the connection.
     fn abandon(&self);
+    /// What it has done so far; `None` while somebody else is at it.
+    fn stats(&self) -> Option<Stats>;
+    /// How it ended, and what it did.
+    fn end(&self) -> (Option<Closed>, Stats);
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stoppable for Shared<S> {
@@ -104,6 +122,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stoppable for Shared<S> {
         if let Some(writers) = writers {
             writers.wake_all();
         }
+    }
+
+    fn stats(&self) -> Option<Stats> {
+        self.try_lock().map(|driver| driver.stats())
+    }
+
+    fn end(&self) -> (Option<Closed>, Stats) {
+        let driver = self.lock();
+        (driver.connection.closed().cloned(), driver.stats())
     }
 }
 

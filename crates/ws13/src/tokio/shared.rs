@@ -4,7 +4,7 @@ use super::cork::{self, Id};
 use super::driver::Driver;
 use crate::error::Error;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -47,6 +47,15 @@ impl<S> Shared<S> {
     pub(super) fn lock(&self) -> MutexGuard<'_, Driver<S>> {
         // The core leaves no half-done state behind a panic; a poisoned lock is as good as any.
         self.driver.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `None` while somebody else has it.
+    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, Driver<S>>> {
+        match self.driver.try_lock() {
+            Ok(driver) => Some(driver),
+            Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 

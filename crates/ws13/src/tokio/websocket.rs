@@ -5,7 +5,7 @@ use super::parts::{MessageReader, MessageWriter};
 use super::shared::{Access, Handle, Held, Shared};
 use super::split::{Receiver, Sender};
 use crate::close::{CloseCode, CloseFrame};
-use crate::connection::{Closed, Connection, Event, FactOrEnd, Inbox, Mode, Outgoing, Output, Role};
+use crate::connection::{Closed, Connection, Event, FactOrEnd, Inbox, Mode, Outgoing, Output, Role, Stats};
 use crate::error::{Error, Misuse};
 use crate::handshake::{Agreed, Subprotocol};
 use crate::limits::Config;
@@ -276,6 +276,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// The round-trip time of the latest Ping of keepalive that was answered.
     pub fn round_trip(&mut self) -> Option<Duration> {
         self.handle.access().connection.round_trip()
+    }
+
+    /// What the connection has done so far: messages, bytes, round-trip time.
+    pub fn stats(&mut self) -> Stats {
+        self.handle.access().stats()
     }
 
     /// Bytes that are queued and not written.

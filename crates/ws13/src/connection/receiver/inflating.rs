@@ -1,6 +1,6 @@
 //! Compressed messages on their way in (RFC 7692 section 6.2).
 
-use super::{Fact, Frame, Inbox, Mode, Receiver, Step, Unfinished};
+use super::{Fact, Frame, Inbox, Mode, Ratio, Receiver, Step, Unfinished};
 use crate::connection::inbox::Place;
 use crate::deflate::{Half, Inflation, MOST_FINAL_BLOCKS, Next, Stopped, with_step};
 use crate::error::{Fault, LimitHit, Violation};
@@ -40,14 +40,17 @@ impl Receiver {
         let inflation = self.inflation.get_or_insert_with(|| Box::new(Inflation::new(half)));
         let whole = mode == Mode::Whole && !message.parted;
         if whole && !last && inflation.defer(&inbox.bytes()[..frame.ready]) {
-            inbox.consume(frame.take_ready());
+            let len = frame.take_ready();
+            self.inflated.add(len, 0);
+            inbox.consume(len);
             return Ok(self.after_input(complete));
         }
         let max = if whole { limits.max_message } else { usize::MAX };
+        let ahead = Ahead { last, keep: whole, max, mode };
+        let inflated = &mut self.inflated;
         let next = with_step(|out| {
             loop {
-                let next =
-                    frame.inflate(message, inflation, inbox, Ahead { last, keep: whole, max, mode }, out)?;
+                let next = frame.inflate(message, inflation, inbox, (ahead, &mut *inflated), out)?;
                 if next != Next::Output || mode == Mode::Parts {
                     return Ok::<_, Fault>(next);
                 }
@@ -102,7 +105,7 @@ impl Frame {
         message: &mut Unfinished,
         inflation: &mut Inflation,
         inbox: &mut Inbox,
-        ahead: Ahead,
+        (ahead, inflated): (Ahead, &mut Ratio),
         out: &mut [u8],
     ) -> Result<Next, Fault> {
         let (input, assembled) = inbox.front_and_assembled(self.ready);
@@ -120,6 +123,7 @@ impl Frame {
         if ahead.keep || ahead.mode == Mode::Parts {
             append(assembled, produced, ahead.max);
         }
+        inflated.add(consumed, produced.len());
         self.ready -= consumed;
         self.remaining -= consumed as u64;
         inbox.consume(consumed);

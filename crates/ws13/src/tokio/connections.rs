@@ -1,0 +1,391 @@
+//! The connections of a server: how many there may be, what they did, and what becomes of them when the server stops.
+
+use super::serving::{Serving, Stoppable};
+use super::shared::Shared;
+use super::websocket::WebSocket;
+use crate::server::{
+    AddressKey, ConnectionLimits, Counters, Counts, Drain, Open as OpenSum, REFUSALS, shuffled,
+};
+use std::fmt;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout_at};
+
+pub(super) struct Connections {
+    open: Mutex<Open>,
+    counters: Arc<Counters>,
+    /// Refusals that are being answered.
+    refusals: AtomicUsize,
+    /// Told when the last one is gone.
+    empty: Notify,
+    /// Told when the server stops.
+    stopped: Notify,
+}
+
+struct Open {
+    counts: Counts,
+    slots: Vec<Slot>,
+    /// The first slot that is free, if any.
+    free: Option<u32>,
+    len: usize,
+    handshakes: usize,
+    stopping: bool,
+}
+
+/// Sixteen bytes for each connection.
+enum Slot {
+    /// Free, and then tells the next one that is; or of a handshake.
+    Empty(Option<u32>),
+    Open(Weak<dyn Stoppable>),
+}
+
+/// How long tasks have to end after their connection was dropped.
+const ENDING: Duration = Duration::from_millis(100);
+
+/// How finely a stop is spread.
+const STEP: Duration = Duration::from_millis(5);
+
+impl Default for Connections {
+    fn default() -> Self {
+        Connections::new(ConnectionLimits::none(), Arc::default())
+    }
+}
+
+impl Connections {
+    pub(super) fn new(limits: ConnectionLimits, counters: Arc<Counters>) -> Self {
+        let open = Open {
+            counts: Counts::new(limits),
+            slots: Vec::new(),
+            free: None,
+            len: 0,
+            handshakes: 0,
+            stopping: false,
+        };
+        Connections {
+            open: Mutex::new(open),
+            counters,
+            refusals: AtomicUsize::new(0),
+            empty: Notify::new(),
+            stopped: Notify::new(),
+        }
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Sets the limits, before the first connection.
+    pub(super) fn set_limits(&self, limits: ConnectionLimits) {
+        self.lock().counts = Counts::new(limits);
+    }
+
+    /// A place for one more, whatever the limit says.
+    pub(super) fn enter(self: &Arc<Self>) -> Entry {
+        self.admit().unwrap_or_else(|| self.entry(u32::MAX))
+    }
+
+    /// A place for one more; `None` when there are too many.
+    pub(super) fn admit(self: &Arc<Self>) -> Option<Entry> {
+        let mut open = self.lock();
+        let slot = open.counts.enter().then(|| open.take_slot())?;
+        Some(self.entry(slot))
+    }
+
+    fn entry(self: &Arc<Self>, slot: u32) -> Entry {
+        Entry {
+            connections: Arc::clone(self),
+            slot,
+            from: None,
+            #[cfg(feature = "tracing")]
+            span: tracing::Span::none(),
+        }
+    }
+
+    /// The right to answer a refusal; `None` when too many are being answered.
+    pub(super) fn refusing(self: &Arc<Self>) -> Option<Refusing> {
+        let begun = self.refusals.fetch_add(1, Ordering::Relaxed);
+        // Dropped where there are too many, which counts it out again.
+        Some(Refusing(Arc::clone(self))).filter(|_| begun < REFUSALS)
+    }
+
+    /// How many there are, those whose handshake is under way among them.
+    #[cfg_attr(not(test), allow(dead_code, reason = "for connections that come from elsewhere"))]
+    pub(super) fn len(&self) -> usize {
+        self.lock().len
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.lock().stopping
+    }
+
+    /// Those that are open, in sum; without the figures of those that somebody else is at.
+    pub(super) fn look(&self) -> OpenSum {
+        let open = self.lock();
+        let mut sum = OpenSum::new(open.len, open.handshakes);
+        let connections = open.slots.iter().filter_map(Slot::connection);
+        connections.filter_map(|connection| connection.stats()).for_each(|stats| sum.add(&stats));
+        sum
+    }
+
+    /// Closes all with 1001, waits until they are gone, and drops those that take too long. Who calls it when it was
+    /// called before just waits.
+    pub(super) async fn drain(&self, drain: impl Into<Drain>) {
+        let drain: Drain = drain.into();
+        let first = !std::mem::replace(&mut self.lock().stopping, true);
+        // Handshakes are given up: nobody waits for a client that says nothing.
+        self.stopped.notify_waiters();
+        let end = Instant::now() + drain.spread + drain.timeout;
+        if first {
+            // When all are gone before, nobody is left to be told.
+            let _ = timeout_at(end, self.tell_and_wait(drain.spread)).await;
+            self.all().iter().for_each(|connection| connection.abandon());
+        }
+        // Their tasks have been woken and end with their next poll.
+        let _ = timeout_at(end.max(Instant::now()) + ENDING, self.gone()).await;
+    }
+
+    async fn tell_and_wait(&self, spread: Duration) {
+        let (mut telling, mut gone) = (pin!(self.tell(spread)), pin!(self.gone()));
+        let mut told = false;
+        poll_fn(|cx| {
+            told = told || telling.as_mut().poll(cx).is_ready();
+            gone.as_mut().poll(cx)
+        })
+        .await;
+    }
+
+    /// Tells all to close, in random order, evenly over the time.
+    async fn tell(&self, spread: Duration) {
+        let waiting = shuffled(self.all_weakly());
+        let (all, start) = (waiting.len(), Instant::now());
+        for (told, connection) in waiting.into_iter().enumerate() {
+            let due = spread.mul_f64(told as f64 / all as f64);
+            while start.elapsed() < due {
+                sleep(STEP.min(due - start.elapsed().min(due))).await;
+            }
+            if let Some(connection) = connection.upgrade() {
+                connection.go_away();
+            }
+        }
+    }
+
+    fn all_weakly(&self) -> Vec<Weak<dyn Stoppable>> {
+        self.lock().slots.iter().filter_map(Slot::weak).collect()
+    }
+
+    fn all(&self) -> Vec<Arc<dyn Stoppable>> {
+        self.lock().slots.iter().filter_map(Slot::connection).collect()
+    }
+
+    /// Does a handshake; gives it up when the server stops.
+    pub(super) async fn unless_stopped<F: Future>(&self, handshake: F) -> Option<F::Output> {
+        let (mut handshake, mut stopped) = (pin!(handshake), pin!(self.stopped.notified()));
+        poll_fn(|cx| match handshake.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            // The flag is for those that began when all had been told.
+            Poll::Pending if stopped.as_mut().poll(cx).is_ready() || self.is_stopping() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    async fn gone(&self) {
+        loop {
+            let notified = self.empty.notified();
+            if self.lock().len == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    fn take_slot(&mut self) -> u32 {
+        (self.len, self.handshakes) = (self.len + 1, self.handshakes + 1);
+        let Some(slot) = self.free else {
+            self.slots.push(Slot::Empty(None));
+            return self.slots.len() as u32 - 1;
+        };
+        if let Slot::Empty(next) = &mut self.slots[slot as usize] {
+            self.free = next.take();
+        }
+        slot
+    }
+
+    fn fill(&mut self, slot: u32, connection: Weak<dyn Stoppable>) {
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            *place = Slot::Open(connection);
+            self.handshakes -= 1;
+        }
+    }
+
+    fn weak(&self, slot: u32) -> Option<Weak<dyn Stoppable>> {
+        self.slots.get(slot as usize).and_then(Slot::weak)
+    }
+
+    fn leave(&mut self, slot: u32, from: Option<AddressKey>) {
+        let Some(place) = self.slots.get_mut(slot as usize) else { return };
+        if let Slot::Empty(_) = std::mem::replace(place, Slot::Empty(self.free)) {
+            self.handshakes -= 1;
+        }
+        self.free = Some(slot);
+        self.len -= 1;
+        self.counts.leave(from);
+        if self.len == 0 {
+            (self.slots, self.free) = (Vec::new(), None);
+        }
+    }
+}
+
+impl Slot {
+    fn weak(&self) -> Option<Weak<dyn Stoppable>> {
+        match self {
+            Slot::Open(connection) => Some(Weak::clone(connection)),
+            Slot::Empty(_) => None,
+        }
+    }
+
+    fn connection(&self) -> Option<Arc<dyn Stoppable>> {
+        match self {
+            Slot::Open(connection) => connection.upgrade(),
+            Slot::Empty(_) => None,
+        }
+    }
+}
+
+/// A connection's place among those of its server.
+pub(super) struct Entry {
+    connections: Arc<Connections>,
+    slot: u32,
+    from: Option<AddressKey>,
+    #[cfg(feature = "tracing")]
+    span: tracing::Span,
+}
+
+impl Entry {
+    pub(super) fn counters(&self) -> &Counters {
+        &self.connections.counters
+    }
+
+    /// Counts it for the client's address; false when there are too many from there.
+    pub(super) fn comes_from(&mut self, address: Option<IpAddr>) -> bool {
+        // By a Unix socket comes who may: this machine's own programs.
+        let Some(address) = address.filter(|_| self.from.is_none()) else { return true };
+        self.from = self.connections.lock().counts.enter_from(address);
+        self.from.is_some()
+    }
+
+    /// Within which what happens to the connection is reported.
+    #[cfg(feature = "tracing")]
+    pub(super) fn set_span(&mut self, span: tracing::Span) {
+        self.span = span;
+    }
+
+    #[cfg(feature = "tracing")]
+    pub(super) fn span(&self) -> &tracing::Span {
+        &self.span
+    }
+
+    /// Serves a socket in a task of its own.
+    pub(super) fn serve<S, F>(self, socket: WebSocket<S>, handler: impl FnOnce(WebSocket<S>) -> F)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        F: Future + Send + 'static,
+    {
+        let (shared, serving) = Serving::begin(socket, handler);
+        self.connected(&shared);
+        drop(shared);
+        tokio::spawn(serving.with_entry(self));
+    }
+
+    fn connected<S>(&self, shared: &Arc<Shared<S>>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let stoppable: Weak<dyn Stoppable> = Arc::<Shared<S>>::downgrade(shared);
+        let stopping = {
+            let mut open = self.connections.lock();
+            open.fill(self.slot, stoppable);
+            open.stopping
+        };
+        self.counters().opened();
+        if stopping {
+            shared.go_away();
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let connection = self.connections.lock().weak(self.slot);
+        if let Some(connection) = connection {
+            // The task still holds it.
+            let (closed, stats) = connection.upgrade().map(|connection| connection.end()).unwrap_or_default();
+            self.counters().closed(closed.as_ref(), &stats);
+            #[cfg(feature = "tracing")]
+            self.span.in_scope(|| crate::trace::closed(closed.as_ref(), &stats));
+        }
+        let mut open = self.connections.lock();
+        open.leave(self.slot, self.from);
+        if open.len == 0 {
+            self.connections.empty.notify_waiters();
+        }
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("slot", &self.slot).finish_non_exhaustive()
+    }
+}
+
+/// A refusal that is being answered.
+pub(super) struct Refusing(Arc<Connections>);
+
+impl Drop for Refusing {
+    fn drop(&mut self) {
+        self.0.refusals.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_small_and_used_again() {
+        assert_eq!(size_of::<Slot>(), 16);
+        let connections = Arc::new(Connections::default());
+        let entries: Vec<_> = (0..100).map(|_| connections.enter()).collect();
+        assert_eq!((connections.len(), connections.lock().handshakes), (100, 100));
+        let last = connections.enter();
+        drop(entries);
+        assert_eq!(connections.len(), 1);
+        let again: Vec<_> = (0..100).map(|_| connections.enter()).collect();
+        assert_eq!((connections.len(), connections.lock().slots.len()), (101, 101));
+        drop((last, again));
+        assert_eq!((connections.len(), connections.lock().slots.len()), (0, 0));
+        assert_eq!(connections.lock().handshakes, 0);
+    }
+
+    #[test]
+    fn refusals_are_answered_in_bounded_number() {
+        let connections = Arc::new(Connections::default());
+        let answered: Vec<_> = (0..REFUSALS).map(|_| connections.refusing().unwrap()).collect();
+        assert!(connections.refusing().is_none());
+        drop(answered);
+        assert!(connections.refusing().is_some());
+    }
+}

@@ -1,0 +1,126 @@
+//! What a server reports to `tracing`: that it opened, refused, closed and why; and never a payload.
+#![cfg(all(feature = "tokio", feature = "tracing"))]
+
+mod common;
+#[path = "common/net.rs"]
+mod net;
+
+use common::masked;
+use net::{dial, server, soon};
+use std::fmt::{Debug, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+use ws13::{Error, WebSocket};
+
+/// Remembers everything that it is told.
+#[derive(Clone, Default)]
+struct Recorder {
+    lines: Arc<Mutex<Vec<String>>>,
+    ids: Arc<AtomicU64>,
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, " {field}={value:?}").unwrap();
+    }
+}
+
+impl Recorder {
+    fn note(&self, metadata: &Metadata<'_>, what: &str, fields: impl FnOnce(&mut Line)) {
+        if metadata.target() == "ws13" {
+            let mut line = Line(format!("{what} {}", metadata.level()));
+            fields(&mut line);
+            self.lines.lock().unwrap().push(line.0);
+        }
+    }
+
+    async fn until(&self, found: impl Fn(&str) -> bool) -> String {
+        let start = Instant::now();
+        loop {
+            if let Some(line) = self.lines.lock().unwrap().iter().find(|line| found(line)) {
+                return line.clone();
+            }
+            assert!(start.elapsed() < Duration::from_secs(20), "{:#?}", self.lines.lock().unwrap());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Subscriber for Recorder {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        self.note(span.metadata(), "span", |line| span.record(line));
+        Id::from_u64(self.ids.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        self.note(event.metadata(), "event", |line| event.record(line));
+    }
+
+    fn enter(&self, span: &Id) {
+        self.lines.lock().unwrap().push(format!("enter {}", span.into_u64()));
+    }
+
+    fn exit(&self, span: &Id) {
+        self.lines.lock().unwrap().push(format!("exit {}", span.into_u64()));
+    }
+}
+
+#[tokio::test]
+async fn connections_closes_limits_and_refusals_are_reported_and_payloads_never() {
+    let recorder = Recorder::default();
+    tracing::subscriber::set_global_default(recorder.clone()).unwrap();
+    let (server, address) = server().await;
+    tokio::spawn(server.serve(|_, mut socket: WebSocket<_>| async move {
+        while let Some(message) = socket.receive().await? {
+            tracing::info!(target: "ws13", "of the handler");
+            socket.send(message).await?;
+        }
+        Ok::<(), Error>(())
+    }));
+
+    let (mut stream, _) = dial(address, "").await;
+    stream.write_all(&masked(0x81, b"secret words")).await.unwrap();
+    stream.write_all(&masked(0x88, &[&4001u16.to_be_bytes()[..], b"by\ne"].concat())).await.unwrap();
+    soon(stream.read_to_end(&mut Vec::new())).await.unwrap();
+    let span = recorder.until(|line| line.starts_with("span INFO")).await;
+    assert!(span.contains("peer=127.0.0.1:") && span.contains("path=\"/chat\""), "{span}");
+    recorder.until(|line| line.starts_with("event INFO message=connection opened")).await;
+    let closed = recorder.until(|line| line.contains("message=connection closed")).await;
+    assert!(closed.contains("code=4001") && closed.contains("received=1 sent=1"), "{closed}");
+    assert!(
+        closed.contains("cause=\"handshake\" reason=\"by\\ne\""),
+        "the peer's words are escaped: {closed}"
+    );
+    {
+        let lines = recorder.lines.lock().unwrap();
+        let at = lines.iter().position(|line| line.contains("of the handler")).unwrap();
+        let entered = lines[..at].iter().rfind(|line| line.starts_with('e') && !line.starts_with("event"));
+        assert_eq!(entered.unwrap(), "enter 1", "the handler runs within the span: {lines:#?}");
+    }
+
+    let (mut stream, _) = dial(address, "").await;
+    stream.write_all(&[0x82, 0xff, 0, 0, 0, 0, 0x7f, 0, 0, 0, 0, 0, 0, 0]).await.unwrap();
+    soon(stream.read_to_end(&mut Vec::new())).await.unwrap();
+    drop(stream);
+    recorder.until(|line| line.starts_with("event WARN") && line.contains("limit hit")).await;
+
+    assert!(dial(address, "Origin: https://evil.example\r\n").await.1.starts_with("HTTP/1.1 403 "));
+    let refused = recorder.until(|line| line.contains("message=handshake refused")).await;
+    assert!(refused.contains("reason=403") && refused.contains("peer=127.0.0.1:"), "{refused}");
+    assert!(!recorder.lines.lock().unwrap().iter().any(|line| line.contains("secret")));
+}
