@@ -1,7 +1,10 @@
 //! The steps of `cargo xtask test`: their order, their names, and the closing table.
 
 use crate::tools::Outcome;
-use crate::{autobahn, checks, foreign, imports, instructions, licences, msrv, traceability};
+use crate::{
+    autobahn, checks, foreign, fuzz, imports, instructions, licences, msrv, robustness, sanitizer,
+    traceability,
+};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -20,6 +23,7 @@ const STEPS: &[Step] = &[
     step("fmt", "the layout is rustfmt's", checks::fmt),
     step("imports", "the core imports one way only", imports::check),
     step("traceability", "each rule of the RFC points to its code and its test", traceability::check),
+    step("robustness-rows", "each row of the robustness table points to its tests", robustness::check),
     step("clippy", "no warning of the compiler or of clippy", checks::clippy),
     step("docs", "the documentation builds without a warning", checks::docs),
     step("features", "the library builds with each choice of features", checks::features),
@@ -33,6 +37,8 @@ const STEPS: &[Step] = &[
         instructions::check,
     ),
     step("examples", "the examples and the command build", checks::examples),
+    step("sanitizer", "the modules with unsafe, under AddressSanitizer", sanitizer::check),
+    step("fuzz", "each fuzz target for ten seconds", fuzz::check),
     step("browser", "a page in Chromium talks to our server", foreign::browser),
     step("node", "npm's ws, both ways", foreign::node),
     step("python", "PyPI's websockets, both ways", foreign::python),
