@@ -37,7 +37,7 @@ impl Setting {
             role: if first & 1 == 0 { Role::Server } else { Role::Client },
             deflate: (first & 2 == 2).then_some(agreed),
             any_mask: first & 8 == 8,
-            max_message: [100, 5_000, 70_000, 1 << 20][usize::from(second >> 3 & 3)],
+            max_message: [100, 5_000, 20_000, 70_000][usize::from(second >> 3 & 3)],
         }
     }
 

@@ -5,7 +5,7 @@
 
 pub mod dice;
 mod ledger;
-mod network;
+pub mod network;
 mod side;
 
 use dice::Dice;
@@ -27,7 +27,7 @@ pub struct Summary {
 
 /// How the network behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Weather {
+pub enum Weather {
     /// Splits, delays, full buffers, clocks that jump; nobody loses patience. Everything arrives, every end is clean.
     Calm,
     /// And one thing goes wrong, or a side gives up.
@@ -342,7 +342,8 @@ fn slow(lost: Lost) -> bool {
     matches!(lost, Lost::PongTimeout | Lost::CloseTimeout | Lost::Stalled | Lost::Eof | Lost::Transport)
 }
 
-fn config(weather: Weather, dice: &mut Dice) -> Config {
+/// Settings that fit the weather.
+pub fn config(weather: Weather, dice: &mut Dice) -> Config {
     let mut limits = Limits::default();
     (limits.queue_mark, limits.queue_cap) = dice.pick(&[(64 << 10, 1 << 20), (100, 1_000), (1, 1)]);
     let mut keepalive = Keepalive::default();
