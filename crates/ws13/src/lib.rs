@@ -93,6 +93,8 @@ mod pool;
 mod server;
 #[cfg(feature = "std")]
 mod state;
+#[cfg(feature = "std")]
+mod sync;
 mod text;
 mod time;
 #[cfg(feature = "tokio")]

@@ -9,6 +9,8 @@ mod driver;
 mod net;
 mod parts;
 mod peer;
+#[cfg(all(test, ws13_shuttle))]
+mod schedules;
 mod server;
 mod serving;
 mod shared;
