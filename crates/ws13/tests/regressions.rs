@@ -141,3 +141,16 @@ fn a_close_or_a_fault_that_arrived_before_the_stream_ended_is_how_it_ended() {
         }
     }
 }
+
+/// Found by simulation: with more than a lease of an unfinished frame in the inbox, silence was excused again and again,
+/// as if somebody had not looked at what had arrived.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_falls_silent_in_the_middle_of_a_large_frame_is_dropped() {
+    let (near, mut far) = duplex(1 << 20);
+    let mut socket = WebSocket::from_upgraded(near, Role::Server, Config::default());
+    far.write_all(b"\x82\xff\0\0\0\0\0\x03\0\0\0\0\0\0").await.unwrap();
+    far.write_all(&[0; 100_000]).await.unwrap();
+    let received = timeout(Duration::from_secs(60), socket.receive()).await;
+    let lost = received.expect("it is dropped within 42 s");
+    assert!(matches!(lost, Err(Error::Lost(Lost::PongTimeout))), "{lost:?}");
+}
