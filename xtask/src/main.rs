@@ -2,6 +2,7 @@
 
 mod autobahn;
 mod checks;
+mod concurrency;
 mod dial;
 mod foreign;
 mod fuzz;

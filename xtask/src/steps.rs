@@ -2,8 +2,8 @@
 
 use crate::tools::Outcome;
 use crate::{
-    autobahn, checks, foreign, fuzz, imports, instructions, licences, msrv, robustness, sanitizer,
-    traceability,
+    autobahn, checks, concurrency, foreign, fuzz, imports, instructions, licences, msrv, robustness,
+    sanitizer, traceability,
 };
 use std::process::ExitCode;
 use std::time::Instant;
@@ -37,6 +37,7 @@ const STEPS: &[Step] = &[
         instructions::check,
     ),
     step("examples", "the examples and the command build", checks::examples),
+    step("concurrency", "many orders of a split socket's tasks", concurrency::check),
     step("sanitizer", "the modules with unsafe, under AddressSanitizer", sanitizer::check),
     step("fuzz", "each fuzz target for ten seconds", fuzz::check),
     step("browser", "a page in Chromium talks to our server", foreign::browser),

@@ -113,8 +113,8 @@ fn in_many_orders(run: impl Fn() + Send + Sync + Clone + 'static) {
     // The driver's timer wants a runtime around it; it never comes to its end here.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let _entered = runtime.enter();
-    shuttle::check_random(run.clone(), 3_000);
-    shuttle::check_pct(run, 3_000, 3);
+    shuttle::check_random(run.clone(), 10_000);
+    shuttle::check_pct(run, 10_000, 3);
 }
 
 #[test]

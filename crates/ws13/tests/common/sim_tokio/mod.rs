@@ -70,14 +70,20 @@ pub async fn run(dice: &mut Dice) -> Summary {
         cancelled: 0,
     };
     let (client_user, server_user) = (user(0), user(1));
-    let client =
+    let mut client =
         tokio::task::spawn_local(async move { use_if(connect(near, client).await, client_user).await });
-    let server =
+    let mut server =
         tokio::task::spawn_local(async move { use_if(accept(far, server).await, server_user).await });
     let accidents =
         tokio::task::spawn_local(accidents(Arc::clone(&line), weather, Dice::seeded(dice.number())));
-    let both = async { (client.await, server.await) };
-    let (client, server) = tokio::time::timeout(LONGEST, both).await.expect("it has an end");
+    let both = async { ((&mut client).await, (&mut server).await) };
+    let Ok((client, server)) = tokio::time::timeout(LONGEST, both).await else {
+        let waiting = [("client", client.is_finished()), ("server", server.is_finished())];
+        panic!(
+            "it has no end: {weather:?}, finished: {waiting:?}, closers {closers:?}; {}",
+            Line::describe(&line)
+        );
+    };
     accidents.abort();
     let ends = [client, server]
         .map(|end| end.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic())));

@@ -43,6 +43,13 @@ impl Line {
         line.waiting.drain(..).for_each(Waker::wake);
     }
 
+    /// Where everything stands, for who looks into a failure.
+    pub fn describe(line: &Mutex<Line>) -> String {
+        let line = line.lock().unwrap();
+        let pipes = line.pipes.iter().map(Pipe::describe).collect::<Vec<_>>().join("; ");
+        format!("{pipes}; {} wait, {} polls", line.waiting.len(), line.polls)
+    }
+
     fn wait(&mut self, cx: &Context<'_>) {
         if !self.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
             self.waiting.push(cx.waker().clone());
