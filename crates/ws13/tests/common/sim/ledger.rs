@@ -44,6 +44,11 @@ impl Ledger {
         self.messages.push_back(Sent { kind, bytes, complete: false, parted: None, skipped: false });
     }
 
+    /// How much there is of the message that is sent in parts.
+    pub fn open_len(&self) -> usize {
+        self.messages.back().filter(|message| !message.complete).map_or(0, |message| message.bytes.len())
+    }
+
     pub fn part(&mut self, bytes: &[u8], last: bool) {
         let message = self.messages.back_mut().expect("a part belongs to a message that was begun");
         message.bytes.extend_from_slice(bytes);

@@ -313,7 +313,12 @@ impl World {
                 }
                 Some(Ended::Closed { code, reason, cause: CloseCause::Handshake }) => {
                     summary.clean_ends += 1;
-                    let expected = expected.expect("a clean end has been begun by somebody");
+                    let Some(expected) = expected else {
+                        panic!(
+                            "a clean end has been begun by nobody: side {i} told {code} {reason:?} broken {} aborted {}",
+                            self.broken, self.aborted
+                        )
+                    };
                     let told =
                         expected.as_ref().map_or((1005, ""), |f: &CloseFrame| (f.code().get(), f.reason()));
                     assert_eq!((code, &reason[..]), told, "the code and the reason that were sent");
