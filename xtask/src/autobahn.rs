@@ -6,6 +6,7 @@
 use crate::checks::autobahn_client;
 use crate::foreign::{serve_echo, venv};
 use crate::judge::{chosen, failures};
+use crate::relay;
 use crate::tools::{
     self, Outcome, Served, command, emptied, folder, free_port, once, output, run, run_within, write,
 };
@@ -17,6 +18,9 @@ use std::time::{Duration, Instant};
 
 /// What is run by default: the protocol, the limits and mixed traffic. 12 and 13 are of permessage-deflate.
 const SECTIONS: &str = "1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.*,10.*";
+
+/// What is run byte by byte: all but the large ones.
+const BYTE_BY_BYTE: &str = "1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.1.1,9.2.1,9.7.1,9.8.1,10.*";
 
 /// For one section in the server's role, and for all cases in the client's.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -43,24 +47,28 @@ impl Role {
         let chosen = chosen(cases)?;
         let engine = Engine::install()?;
         let failures = match self {
-            Self::Server => server_failures(&engine, cases)?,
+            Self::Server => server_failures(&engine, cases, false)?,
             Self::Client => client_failures(&engine, cases)?,
         };
-        for line in &failures {
-            println!("not ok - {line}");
-        }
-        println!(
-            "{} of {} cases as they should be, by {}",
-            chosen.len() - failures.len(),
-            chosen.len(),
-            engine.name()
-        );
-        if failures.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{} of {} cases failed", failures.len(), chosen.len()))
-        }
+        told(&chosen, &failures, &engine)
     }
+}
+
+fn told(chosen: &[String], failures: &[String], engine: &Engine) -> Outcome {
+    for line in failures {
+        println!("not ok - {line}");
+    }
+    let (all, name) = (chosen.len(), engine.name());
+    println!("{} of {all} cases as they should be, by {name}", all - failures.len());
+    if failures.is_empty() { Ok(()) } else { Err(format!("{} of {all} cases failed", failures.len())) }
+}
+
+/// `cargo xtask autobahn --one-byte`: our server behind a relay that writes every byte by itself, in both directions.
+pub(crate) fn one_byte(cases: Option<&str>) -> Outcome {
+    let cases = cases.unwrap_or(BYTE_BY_BYTE);
+    let chosen = chosen(cases)?;
+    let engine = Engine::install()?;
+    told(&chosen, &server_failures(&engine, cases, true)?, &engine)
 }
 
 pub(crate) fn server() -> Outcome {
@@ -80,15 +88,18 @@ pub(crate) fn command_line(roles: &[Role], cases: Option<&str>) -> ExitCode {
 }
 
 /// The fuzzing client drops what is left of a run when a connection fails, so each section is a run of its own.
-fn server_failures(engine: &Engine, cases: &str) -> Result<Vec<String>, String> {
+fn server_failures(engine: &Engine, cases: &str, one_byte: bool) -> Result<Vec<String>, String> {
     let cases = if cases == "*" { format!("{SECTIONS},12.*,13.*") } else { cases.to_owned() };
     let server = serve_echo(&["--max-message", "32MiB"])?;
+    let address = server.address().to_owned();
+    let address = if one_byte { relay::start(address)? } else { address };
     let mut failed = Vec::new();
     for section in cases.split(',') {
-        let dir = folder("autobahn-server")?.join(section.replace('*', "all"));
+        let dir = folder(if one_byte { "autobahn-one-byte" } else { "autobahn-server" })?
+            .join(section.replace('*', "all"));
         emptied(&dir)?;
         let log = log(&dir)?;
-        let mut client = engine.client(&server, section, &dir)?;
+        let mut client = engine.client(&address, section, &dir)?;
         client.stderr(log.try_clone().map_err(|e| e.to_string())?).stdout(log);
         // The index tells whether it went well; this result only whether it ended.
         if let Err(why) = run_within(PATIENCE, &mut client) {
@@ -163,16 +174,16 @@ impl Engine {
     }
 
     /// The command that tries the cases on a server, and ends.
-    fn client(&self, server: &Served, cases: &str, dir: &Path) -> Result<Command, String> {
+    fn client(&self, address: &str, cases: &str, dir: &Path) -> Result<Command, String> {
         match self {
             Self::Wstest(venv) => {
-                let servers = json!([{ "agent": "ws13", "url": server.url }]);
+                let servers = json!([{ "agent": "ws13", "url": format!("ws://{address}/") }]);
                 let spec = json!({ "servers": servers, "outdir": dir, "cases": list(cases) });
                 wstest(venv, "fuzzingclient", spec, dir)
             }
             Self::Kosoku(venv) => {
                 let mut command = command(venv.join("bin/kosoku"));
-                command.args(["-m", "fuzzingclient", server.address(), "-o"]).arg(dir).args(included(cases));
+                command.args(["-m", "fuzzingclient", address, "-o"]).arg(dir).args(included(cases));
                 Ok(command)
             }
         }

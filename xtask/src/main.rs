@@ -2,15 +2,22 @@
 
 mod autobahn;
 mod checks;
+mod concurrency;
 mod dial;
 mod foreign;
 mod front;
+mod fuzz;
 mod imports;
 mod instructions;
 mod judge;
 mod licences;
 mod msrv;
+mod nightly;
 mod proxies;
+mod relay;
+mod robustness;
+mod sanitizer;
+mod simulate;
 mod steps;
 mod tls;
 mod tools;
@@ -22,6 +29,12 @@ const USAGE: &str = "\
 usage: cargo xtask test [STEP]...                    run every step, or only the named ones
        cargo xtask list                              name the steps
        cargo xtask autobahn [server|client] [CASES]  Autobahn alone; CASES: ids or globs, such as '9.*,7.7.1'
+       cargo xtask autobahn --one-byte [CASES]       the same against our server, each byte a write of its own
+       cargo xtask simulate [SEEDS] [--first N]      seeds of the simulation, 100000 of them, in an optimized build
+       cargo xtask simulate --seed N                 one seed again
+       cargo xtask fuzz [TARGET]... [--seconds N] [--asan]
+                                                     60 seconds of each target, or of those named
+       cargo xtask robustness                        the table of attacks and quirks, with a verdict on each row
        cargo xtask instructions --keep               count instructions a message anew, and keep them as bars
 
 What the steps install goes below target/xtask/.";
@@ -33,6 +46,11 @@ fn main() -> ExitCode {
         ["test", names @ ..] => steps::run(names),
         ["list"] => steps::list(),
         ["instructions", "--keep"] => exit_code(instructions::keep()),
+        ["simulate", rest @ ..] => exit_code(simulate::command_line(rest)),
+        ["fuzz", rest @ ..] => exit_code(fuzz::command_line(rest)),
+        ["robustness"] => exit_code(robustness::run()),
+        ["autobahn", "--one-byte"] => exit_code(autobahn::one_byte(None)),
+        ["autobahn", "--one-byte", cases] => exit_code(autobahn::one_byte(Some(cases))),
         ["autobahn", rest @ ..] => match (rest.first().and_then(|name| autobahn::Role::named(name)), rest) {
             (Some(role), [_]) => autobahn::command_line(&[role], None),
             (Some(role), [_, cases]) => autobahn::command_line(&[role], Some(cases)),

@@ -2,7 +2,8 @@
 
 use crate::tools::Outcome;
 use crate::{
-    autobahn, checks, foreign, front, imports, instructions, licences, msrv, proxies, tls, traceability,
+    autobahn, checks, concurrency, foreign, front, fuzz, imports, instructions, licences, msrv, proxies,
+    robustness, sanitizer, tls, traceability,
 };
 use std::process::ExitCode;
 use std::time::Instant;
@@ -22,6 +23,7 @@ const STEPS: &[Step] = &[
     step("fmt", "the layout is rustfmt's", checks::fmt),
     step("imports", "the core imports one way only", imports::check),
     step("traceability", "each rule of the RFC points to its code and its test", traceability::check),
+    step("robustness-rows", "each row of the robustness table points to its tests", robustness::check),
     step("clippy", "no warning of the compiler or of clippy", checks::clippy),
     step("docs", "the documentation builds without a warning", checks::docs),
     step("features", "the library builds with each choice of features", checks::features),
@@ -35,6 +37,9 @@ const STEPS: &[Step] = &[
         instructions::check,
     ),
     step("examples", "the examples and the command build", checks::examples),
+    step("concurrency", "many orders of a split socket's tasks", concurrency::check),
+    step("sanitizer", "the modules with unsafe, under AddressSanitizer", sanitizer::check),
+    step("fuzz", "each fuzz target for ten seconds", fuzz::check),
     step("browser", "a page in Chromium talks to our server", foreign::browser),
     step("node", "npm's ws, both ways", foreign::node),
     step("python", "PyPI's websockets, both ways", foreign::python),

@@ -1,18 +1,24 @@
-//! The rows of docs/rfc6455.md: each points to code and tests that exist, or says why it points nowhere.
+//! The rows of the RFCs' tables in docs/: each points to code and tests that exist, or says why it points nowhere.
 
 use crate::tools::{self, Outcome};
 use std::collections::{HashMap, HashSet};
 
-const TABLE: &str = "docs/rfc6455.md";
+const TABLES: [&str; 2] = ["docs/rfc6455.md", "docs/rfc7692.md"];
 
 /// Where paths of the table begin, unless they begin with `crates/`.
-const HOME: &str = "crates/ws13";
+pub(crate) const HOME: &str = "crates/ws13";
 
 /// A row that begins with one of these may have no place or no test.
 const REASONS: [&str; 4] = ["Not applicable", "Left to the user", "Not yet", "Differs"];
 
 pub(crate) fn check() -> Outcome {
-    let text = tools::read(&tools::root().join(TABLE))?;
+    // All of them, so that one failure does not hide another.
+    let outcomes: Vec<_> = TABLES.into_iter().map(check_table).collect();
+    outcomes.into_iter().collect()
+}
+
+fn check_table(table: &str) -> Outcome {
+    let text = tools::read(&tools::root().join(table))?;
     let mut files = HashMap::new();
     let mut read = |path: &str| -> Option<String> {
         let known = files.entry(path.to_owned());
@@ -21,17 +27,17 @@ pub(crate) fn check() -> Outcome {
     let rows = rows(&text);
     let wrong = faults(&rows, &mut read);
     for line in &wrong {
-        println!("not ok - {TABLE}: {line}");
+        println!("not ok - {table}: {line}");
     }
     let shown = rows.iter().filter(|row| row.is_shown()).count();
-    println!("{} rows: {shown} with a place and a test, {} without", rows.len(), rows.len() - shown);
+    println!("{table}: {} rows, {shown} with a place and a test, {} without", rows.len(), rows.len() - shown);
     for reason in REASONS {
         println!("{:>5} {reason}", rows.iter().filter(|row| row.reason() == Some(reason)).count());
     }
     match (rows.is_empty(), wrong.len()) {
-        (true, _) => Err(format!("{TABLE} has no rows")),
+        (true, _) => Err(format!("{table} has no rows")),
         (false, 0) => Ok(()),
-        (false, count) => Err(format!("{TABLE} has {count} faults")),
+        (false, count) => Err(format!("{table} has {count} faults")),
     }
 }
 
@@ -47,10 +53,10 @@ struct Row<'a> {
 }
 
 /// `path::name`.
-#[derive(Clone, Copy)]
-struct Reference<'a> {
-    path: &'a str,
-    name: &'a str,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reference<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) name: &'a str,
 }
 
 impl<'a> Row<'a> {
@@ -92,7 +98,7 @@ fn rows(text: &str) -> Vec<Row<'_>> {
 }
 
 /// What a cell points to; `None` when a part of it is no reference.
-fn references(cell: &str) -> Option<Vec<Reference<'_>>> {
+pub(crate) fn references(cell: &str) -> Option<Vec<Reference<'_>>> {
     let parts = cell.split("<br>").map(str::trim).filter(|part| !part.is_empty());
     parts
         .map(|part| {
@@ -133,7 +139,7 @@ fn faults(rows: &[Row<'_>], read: &mut impl FnMut(&str) -> Option<String>) -> Ve
 }
 
 /// Whether `fn name` stands in the text, where it must be one under an attribute such as `#[tokio::test]`.
-fn has_fn(text: &str, name: &str, is_test: bool) -> bool {
+pub(crate) fn has_fn(text: &str, name: &str, is_test: bool) -> bool {
     let mut under_test = false;
     for line in text.lines().map(str::trim_start) {
         if line.starts_with("#[") {

@@ -108,6 +108,8 @@ pub mod proxy;
 mod server;
 #[cfg(feature = "std")]
 mod state;
+#[cfg(feature = "std")]
+mod sync;
 #[cfg(feature = "test")]
 pub mod test;
 mod text;

@@ -28,3 +28,45 @@ pub(crate) fn xor_wide(payload: &mut [u8], pattern: &crate::mask::Pattern) -> bo
     unsafe { with_avx2(payload, pattern) };
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+
+    /// All characters that there are, at every alignment and after every length of character.
+    #[test]
+    fn text_is_what_the_safe_way_gives_for_every_character_and_alignment() {
+        for before in ["", "a", "ab", "abc", "ß", "€", "𝄞"] {
+            let mut text = String::from(before);
+            for character in '\0'..=char::MAX {
+                text.push(character);
+                if text.len() > 60 {
+                    for start in text.char_indices().map(|(start, _)| start).take(8) {
+                        let bytes = &text.as_bytes()[start..];
+                        assert_eq!(Ok(validated(bytes)), core::str::from_utf8(bytes));
+                    }
+                    text.truncate(before.len());
+                }
+            }
+        }
+        assert_eq!(validated(&[]), "");
+    }
+
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    #[test]
+    fn wide_registers_give_what_the_safe_way_gives_at_every_length_and_alignment() {
+        let pattern: crate::mask::Pattern = core::array::from_fn(|i| [0x12, 0x80, 0xff, 0x07][i % 4]);
+        let bytes: alloc::vec::Vec<u8> = (0..400).map(|i| (i * 7) as u8).collect();
+        for start in 0..64 {
+            for len in 0..300 {
+                let (mut wide, mut narrow) = (bytes.clone(), bytes.clone());
+                if !xor_wide(&mut wide[start..start + len], &pattern) {
+                    return;
+                }
+                crate::mask::xor(&mut narrow[start..start + len], &pattern);
+                assert_eq!(wide, narrow, "{len} bytes from {start} on");
+            }
+        }
+    }
+}

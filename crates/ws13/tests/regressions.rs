@@ -8,7 +8,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream, duplex};
 use tokio::time::timeout;
 use ws13::handshake::server::Accept;
 use ws13::handshake::{Reply, Subprotocol};
-use ws13::{AcceptError, Acceptor, Config, Error, Keepalive, Kind, Opening, Role, WebSocket, blocking};
+use ws13::{
+    AcceptError, Acceptor, CloseCause, Config, Connection, Error, Event, Inbox, Keepalive, Kind, Lost,
+    Opening, Outbox, Role, Violation, WebSocket, blocking,
+};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -112,4 +115,42 @@ async fn a_ping_interval_of_zero_is_none_and_an_endless_one_is_no_panic() {
         assert_eq!(pinged.is_err(), silent, "{interval:?}");
         receiving.abort();
     }
+}
+
+/// Found by simulation: a driver that reads on before it has handled everything, as ours do when a deadline comes, told
+/// the core of the stream's end first, and a clean close was reported as 1006.
+#[test]
+fn a_close_or_a_fault_that_arrived_before_the_stream_ended_is_how_it_ended() {
+    for (bytes, code, cause) in [
+        (&b"\x88\x82\0\0\0\0\x03\xe9"[..], 1001, CloseCause::Handshake),
+        (b"\x83\x80\0\0\0\0", 1006, CloseCause::Fault(Violation::ReservedOpcode(3).into())),
+    ] {
+        for lost in [Lost::Eof, Lost::Transport, Lost::Aborted] {
+            let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
+            let mut connection = Connection::new(Role::Server, without_pings());
+            inbox.extend_from_slice(bytes);
+            connection.lose(lost, &mut outbox);
+            let Some(Event::Closed(closed)) = connection.receive(&mut inbox, &mut outbox) else {
+                panic!("it has ended");
+            };
+            // Who gives a connection up wants to know no more of it.
+            let aborted = lost == Lost::Aborted;
+            assert_eq!(closed.code(), if aborted { 1006 } else { code });
+            assert_eq!(closed.cause(), if aborted { CloseCause::Lost(lost) } else { cause });
+            assert!(connection.receive(&mut inbox, &mut outbox).is_none());
+        }
+    }
+}
+
+/// Found by simulation: with more than a lease of an unfinished frame in the inbox, silence was excused again and again,
+/// as if somebody had not looked at what had arrived.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_falls_silent_in_the_middle_of_a_large_frame_is_dropped() {
+    let (near, mut far) = duplex(1 << 20);
+    let mut socket = WebSocket::from_upgraded(near, Role::Server, Config::default());
+    far.write_all(b"\x82\xff\0\0\0\0\0\x03\0\0\0\0\0\0").await.unwrap();
+    far.write_all(&[0; 100_000]).await.unwrap();
+    let received = timeout(Duration::from_secs(60), socket.receive()).await;
+    let lost = received.expect("it is dropped within 42 s");
+    assert!(matches!(lost, Err(Error::Lost(Lost::PongTimeout))), "{lost:?}");
 }

@@ -6,8 +6,9 @@ use super::state::State;
 use super::transport::Transport;
 use crate::connection::{FactOrEnd, Mode};
 use crate::error::Error;
+use crate::sync::MutexGuard;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 #[derive(Debug)]
 pub(super) enum Handle<S> {

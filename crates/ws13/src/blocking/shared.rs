@@ -8,10 +8,11 @@ use super::transport::{Duplex, Transport};
 use crate::close::CloseCode;
 use crate::connection::{Closed, FactOrEnd, LEASE, Mode, Stats};
 use crate::error::{Error, Lost};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::time::Timestamp;
 use bytes::Buf;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::Duration;
 
 /// Three locks: one for the state, never held while a read or a write waits, and one for each direction of the

@@ -64,10 +64,12 @@ impl Inbox {
         self.start + self.lent == self.buf.len()
     }
 
-    /// Whether more can be read although nobody handles it now: nothing is lent, and less than a lease waits.
+    /// Whether more can be read although nobody handles it now: nothing is lent, and less than a lease waits, or a
+    /// frame that is not complete.
     #[cfg(feature = "tokio")]
     pub(crate) fn can_take_more(&self) -> bool {
-        self.lent == 0 && !self.assembled_lent && self.bytes().len() < LEASE
+        let waiting = self.bytes().len();
+        self.lent == 0 && !self.assembled_lent && (waiting < LEASE || waiting < self.expected)
     }
 
     /// All bytes that ever arrived.

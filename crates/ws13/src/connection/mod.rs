@@ -500,9 +500,14 @@ impl Connection {
         self.decide(CloseCause::Fault(fault), None);
     }
 
-    /// The first cause stands.
+    /// The first cause stands. What arrived before the stream ended comes first, also where its end was told before
+    /// that was handled.
     fn decide(&mut self, cause: CloseCause, received: Option<CloseFrame>) {
-        self.outcome.get_or_insert_with(|| Box::new(Closed::new(cause, received)));
+        let stream = |cause| matches!(cause, CloseCause::Lost(Lost::Eof | Lost::Transport));
+        match self.outcome.as_deref().map(Closed::cause) {
+            Some(first) if !stream(first) || matches!(cause, CloseCause::Lost(_)) => {}
+            _ => self.outcome = Some(Box::new(Closed::new(cause, received))),
+        }
     }
 
     /// The end, once, when there is nothing left to do.

@@ -17,6 +17,8 @@ mod peer;
 #[cfg(feature = "tls")]
 mod read_ahead;
 pub mod reconnect;
+#[cfg(all(test, ws13_shuttle))]
+mod schedules;
 mod served;
 mod server;
 mod serving;

@@ -13,7 +13,7 @@ use ws13::frame::{MaskKey, OpCode, Rsv};
 use ws13::{CloseCause, Config, Connection, Event, Inbox, Kind, MaskKeys, Outbox, Role};
 
 /// Keys that repeat from run to run.
-pub struct CountedKeys(u32);
+pub struct CountedKeys(pub u32);
 
 impl MaskKeys for CountedKeys {
     fn next_key(&mut self) -> MaskKey {

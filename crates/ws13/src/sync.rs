@@ -1,0 +1,7 @@
+//! The locks of the shared connections: std's, or those of a scheduler that tries many orders of the threads.
+
+#[cfg(not(all(test, ws13_shuttle)))]
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+
+#[cfg(all(test, ws13_shuttle))]
+pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
