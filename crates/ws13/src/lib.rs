@@ -46,11 +46,13 @@
 //! | [`connection`] | the state machine, its [`Inbox`] and [`Outbox`]: pure |
 //! | [`frame`], [`mask`], [`utf8`], [`close`], [`extension`] | the leaves: pure |
 //! | [`deflate`] | permessage-deflate, the first extension: pure |
+//! | [`check`] | a conformance suite for any implementation |
 //!
 //! # Features
 //! - `tokio` (default): the asynchronous driver.
 //! - `std`: the opening handshake, the blocking driver, masking keys from the operating system.
 //! - `deflate`: compressed messages, [`deflate`] (RFC 7692); off until it is set in a [`Config`].
+//! - `check`: the conformance suite, [`check`].
 //! - `json`: `send_json` and `receive_json` by serde.
 //!
 //! Without any of them the crate is `no_std` with `alloc`: frames, masking, and the connection.
@@ -69,6 +71,8 @@ extern crate alloc;
 mod accept;
 #[cfg(feature = "std")]
 pub mod blocking;
+#[cfg(feature = "check")]
+pub mod check;
 #[cfg(feature = "std")]
 mod client;
 pub mod close;

@@ -2,7 +2,7 @@
 #![cfg(feature = "deflate")]
 
 mod common;
-#[path = "common/puff.rs"]
+#[path = "../src/check/puff.rs"]
 mod puff;
 
 use common::{End, Frame, Seen, frame, masked, parse, plain};
