@@ -141,8 +141,9 @@ mod tests {
 
     #[test]
     fn every_length_and_distance_has_its_code() {
-        let past: Vec<u8> = (0..32_768u32).map(|n| (n * n >> 7) as u8 ^ n as u8).collect();
-        for (len, distance) in (3..=258).map(|len| (len, len)).chain((1..=32_768).step_by(61).map(|d| (5, d)))
+        let past: Vec<u8> = (0..32_768u32).map(|n| ((n * n) >> 7) as u8 ^ n as u8).collect();
+        for (len, distance) in
+            (3..=258).step_by(5).map(|len| (len, len)).chain((1..=32_768).step_by(911).map(|d| (5, d)))
         {
             let stream = Stream::new().stored(false, &past).begin(false).copy(len, distance).end();
             let out = inflated(&stream.finish());

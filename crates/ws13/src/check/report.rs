@@ -1,5 +1,6 @@
 //! What came out of a run.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -111,13 +112,28 @@ impl Report {
     #[must_use]
     pub fn text(&self, verbose: bool) -> String {
         let mut text = String::new();
-        for outcome in self.outcomes.iter().filter(|outcome| verbose || outcome.verdict != Verdict::Ok) {
+        let quiet = [Verdict::Ok, Verdict::Skipped];
+        for outcome in self.outcomes.iter().filter(|outcome| verbose || !quiet.contains(&outcome.verdict)) {
             outcome.tell(verbose || outcome.verdict == Verdict::Failed, &mut text);
+        }
+        for (why, count) in self.skipped() {
+            text += &format!("{count} skipped: {why}\n");
         }
         let counts = Verdict::ALL.map(|verdict| format!("{} {verdict}", self.count(verdict)));
         let total = self.outcomes.len();
         text += &format!("{total} cases in {:.1} s: {}\n", self.time.as_secs_f64(), counts.join(", "));
         text
+    }
+}
+
+impl Report {
+    /// Why cases were skipped, and how many for each reason.
+    fn skipped(&self) -> BTreeMap<&str, usize> {
+        let mut reasons = BTreeMap::new();
+        for outcome in self.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Skipped) {
+            *reasons.entry(outcome.seen.as_str()).or_default() += 1;
+        }
+        reasons
     }
 }
 

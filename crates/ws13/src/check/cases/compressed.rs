@@ -172,7 +172,7 @@ fn blocks() -> Vec<Case> {
                 match link.next() {
                     Event::Message(message) if message.says(&hello()) => says_goodbye(link, "the echo"),
                     Event::Message(message) => Found::failed(format!("{message}: a part of it")),
-                    other => Found::told(other.to_string()),
+                    other => Found::weak(other.to_string()),
                 }
             },
         )

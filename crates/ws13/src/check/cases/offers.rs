@@ -167,6 +167,9 @@ fn bad_offers() -> Vec<Case> {
                     Found::ok(shown(&parameters))
                 }
                 Ok(Some(parameters)) => Found::failed(shown(&parameters)),
+                Err(found) if found.seen.contains("answered with") => {
+                    Found::weak(format!("{}: not declined, but refused", found.seen))
+                }
                 Err(found) => found,
             }
         },

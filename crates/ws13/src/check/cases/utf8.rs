@@ -1,7 +1,6 @@
 //! Text: what is UTF-8 and what is not, cut at every byte (RFC 6455 5.6 and 8.1, RFC 3629).
 
 use super::{INVALID, echo, failing, fails};
-use crate::check::Verdict;
 use crate::check::case::{Case, Found};
 use crate::check::judge::{Failing, Level, says_goodbye};
 use crate::check::link::{Event, Message};
@@ -181,7 +180,7 @@ fn fail_fast() -> Vec<Case> {
             link.send_bytes(&bytes[..500]);
             match link.next_within(link.timeout.min(Duration::from_secs(1))) {
                 Event::Close(payload) => Found::ok(Event::Close(payload).to_string()),
-                other => Found::new(Verdict::Informational, format!("{other}: it waits for the frame's end")),
+                other => waits(&other),
             }
         },
     );
@@ -194,9 +193,17 @@ fn fail_fast() -> Vec<Case> {
             link.send(&[Frame::text([0xed, 0xa0]).more()]);
             match link.next_within(link.timeout.min(Duration::from_secs(1))) {
                 Event::Close(payload) => Found::ok(Event::Close(payload).to_string()),
-                other => Found::new(Verdict::Informational, format!("{other}: it waits for more")),
+                other => waits(&other),
             }
         },
     );
     vec![unfinished, in_frame, in_character]
+}
+
+/// What is no Close in answer to text that can no longer become valid.
+fn waits(event: &Event) -> Found {
+    match event {
+        Event::End(_) => Found::weak(format!("{event} without a Close frame")),
+        _ => Found::told(format!("{event}: it waits for more")),
+    }
 }
