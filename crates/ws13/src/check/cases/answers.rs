@@ -337,6 +337,9 @@ fn other_statuses() -> Vec<Case> {
             answer.first(format!("HTTP/1.1 {status}"));
             answer.add("Content-Length: 0");
             link.send_bytes(&answer.bytes());
+            std::thread::sleep(Duration::from_millis(50));
+            // Whoever takes it for a connection answers these.
+            link.send(&[Frame::text("hello"), Frame::ping(PROBE)]);
             // A client of HTTP may keep the connection, and use it for another request.
             match link.next_within(Duration::from_millis(500)) {
                 Event::Silence(_) => Found::ok("nothing more came"),
