@@ -4,7 +4,8 @@ use crate::tools::{self, Outcome, cargo, folder, output, run, write};
 use std::path::PathBuf;
 
 /// The choices of features that a user makes; `None` leaves the core alone.
-const FEATURES: &[Option<&str>] = &[None, Some("std"), Some("tokio"), Some("json"), Some("tokio,json")];
+const FEATURES: &[Option<&str>] =
+    &[None, Some("std"), Some("tokio"), Some("json"), Some("tokio,json"), Some("check")];
 
 pub(crate) fn fmt() -> Outcome {
     run(&mut cargo("fmt --all --check"))

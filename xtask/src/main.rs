@@ -2,6 +2,7 @@
 
 mod autobahn;
 mod checks;
+mod conformance;
 mod dial;
 mod foreign;
 mod imports;
@@ -18,6 +19,7 @@ const USAGE: &str = "\
 usage: cargo xtask test [STEP]...                    run every step, or only the named ones
        cargo xtask list                              name the steps
        cargo xtask autobahn [server|client] [CASES]  Autobahn alone; CASES: ids or globs, such as '9.*,7.7.1'
+       cargo xtask check-peers                       the conformance suite against others; writes docs/conformance.md
 
 What the steps install goes below target/xtask/.";
 
@@ -27,6 +29,13 @@ fn main() -> ExitCode {
     match args.as_slice() {
         ["test", names @ ..] => steps::run(names),
         ["list"] => steps::list(),
+        ["check-peers"] => match conformance::peers() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                eprintln!("FAILED: {why}");
+                ExitCode::FAILURE
+            }
+        },
         ["autobahn", rest @ ..] => match (rest.first().and_then(|name| autobahn::Role::named(name)), rest) {
             (Some(role), [_]) => autobahn::command_line(&[role], None),
             (Some(role), [_, cases]) => autobahn::command_line(&[role], Some(cases)),

@@ -1,7 +1,7 @@
 //! The steps of `cargo xtask test`: their order, their names, and the closing table.
 
 use crate::tools::Outcome;
-use crate::{autobahn, checks, foreign, imports, licences, msrv, traceability};
+use crate::{autobahn, checks, conformance, foreign, imports, licences, msrv, traceability};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -31,6 +31,7 @@ const STEPS: &[Step] = &[
     step("browser", "a page in Chromium talks to our server", foreign::browser),
     step("node", "npm's ws, both ways", foreign::node),
     step("python", "PyPI's websockets, both ways", foreign::python),
+    step("check", "our own conformance suite, both roles", conformance::ourselves),
     step("autobahn-server", "Autobahn against our server", autobahn::server),
     step("autobahn-client", "Autobahn against our client", autobahn::client),
 ];

@@ -1,4 +1,4 @@
-//! Echo with fastwebsockets on hyper, as its own example does it, but for refusals.
+//! Echo with fastwebsockets on hyper, as its own example does it.
 
 use fastwebsockets::{FragmentCollector, OpCode, WebSocketError, upgrade};
 use http_body_util::Empty;
@@ -18,17 +18,16 @@ async fn serve(stream: TcpStream) {
     drop(connection.with_upgrades().await);
 }
 
-/// The library's test of a request is asked first, and what it does not take gets a status.
+/// The library's own test of a request is asked first. What its upgrade does not take ends the connection.
 async fn answer(mut request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, WebSocketError> {
-    if let (true, Ok((response, upgraded))) =
-        (upgrade::is_upgrade_request(&request), upgrade::upgrade(&mut request))
-    {
-        tokio::spawn(async { drop(echo(upgraded).await) });
-        return Ok(response);
+    if !upgrade::is_upgrade_request(&request) {
+        let mut refusal = Response::new(Empty::new());
+        *refusal.status_mut() = StatusCode::BAD_REQUEST;
+        return Ok(refusal);
     }
-    let mut refusal = Response::new(Empty::new());
-    *refusal.status_mut() = StatusCode::BAD_REQUEST;
-    Ok(refusal)
+    let (response, upgraded) = upgrade::upgrade(&mut request)?;
+    tokio::spawn(async { drop(echo(upgraded).await) });
+    Ok(response)
 }
 
 async fn echo(upgraded: upgrade::UpgradeFut) -> Result<(), WebSocketError> {

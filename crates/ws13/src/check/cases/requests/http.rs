@@ -49,7 +49,7 @@ fn bad_http() -> Vec<Case> {
         ),
         case(
             "http.none",
-            "RFC 9112 3",
+            "4.2.1",
             "a request line without a version",
             must(),
             line(|path| format!("GET {path}")),
