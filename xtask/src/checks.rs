@@ -19,6 +19,7 @@ const FEATURES: &[Option<&str>] = &[
     Some("hyper"),
     Some("axum"),
     Some("test"),
+    Some("check"),
 ];
 
 pub(crate) fn fmt() -> Outcome {

@@ -1,6 +1,7 @@
 //! Other people's software against the `ws13` command: a browser, npm's ws, PyPI's websockets.
 
 use crate::checks::{broadcast, example, ws13};
+use crate::conformance::build_foreign;
 use crate::dial::dial;
 use crate::tools::{
     self, Outcome, Served, apt_install, command, folder, found, once, output, run, run_within,
@@ -86,6 +87,23 @@ pub(crate) fn both_ways(server: Outcome, client: Outcome) -> Outcome {
 pub(crate) fn serve_echo(options: &[&str]) -> Result<Served, String> {
     let mut serve = command(ws13()?);
     Served::start(serve.args(["serve", "echo", "--listen", "127.0.0.1:0"]).args(options))
+}
+
+/// npm's ws as an echo server with its default settings.
+pub(crate) fn node_echo() -> Result<Served, String> {
+    let dir = node_modules("node", &tools::root().join("tests/foreign/node"))?;
+    Served::start(&mut node_script(&dir, "echo.mjs"))
+}
+
+/// PyPI's websockets as an echo server with its default settings.
+pub(crate) fn python_echo() -> Result<Served, String> {
+    Served::start(&mut python_script("echo.py")?)
+}
+
+/// A Rust library as an echo server with its default settings.
+pub(crate) fn rust_echo(name: &str) -> Result<Served, String> {
+    let programs = build_foreign(&tools::root().join("tests/foreign/rust"))?;
+    Served::start(&mut command(programs.join(name.replace('-', "_"))))
 }
 
 /// A copy of the scripts with their packages beside them, which is where node looks for them.

@@ -3,6 +3,7 @@
 mod autobahn;
 mod checks;
 mod concurrency;
+mod conformance;
 mod dial;
 mod foreign;
 mod front;
@@ -36,6 +37,7 @@ usage: cargo xtask test [STEP]...                    run every step, or only the
                                                      60 seconds of each target, or of those named
        cargo xtask robustness                        the table of attacks and quirks, with a verdict on each row
        cargo xtask instructions --keep               count instructions a message anew, and keep them as bars
+       cargo xtask check-peers                       the conformance suite against others; writes docs/conformance.md
 
 What the steps install goes below target/xtask/.";
 
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         ["robustness"] => exit_code(robustness::run()),
         ["autobahn", "--one-byte"] => exit_code(autobahn::one_byte(None)),
         ["autobahn", "--one-byte", cases] => exit_code(autobahn::one_byte(Some(cases))),
+        ["check-peers"] => exit_code(conformance::peers()),
         ["autobahn", rest @ ..] => match (rest.first().and_then(|name| autobahn::Role::named(name)), rest) {
             (Some(role), [_]) => autobahn::command_line(&[role], None),
             (Some(role), [_, cases]) => autobahn::command_line(&[role], Some(cases)),

@@ -2,8 +2,8 @@
 
 use crate::tools::Outcome;
 use crate::{
-    autobahn, checks, concurrency, foreign, front, fuzz, imports, instructions, licences, msrv, proxies,
-    robustness, sanitizer, tls, traceability,
+    autobahn, checks, concurrency, conformance, foreign, front, fuzz, imports, instructions, licences, msrv,
+    proxies, robustness, sanitizer, tls, traceability,
 };
 use std::process::ExitCode;
 use std::time::Instant;
@@ -46,6 +46,7 @@ const STEPS: &[Step] = &[
     step("tls", "wss:// with npm's ws, PyPI's websockets and Chromium", tls::check),
     step("proxies", "tinyproxy and microsocks between us and npm's ws", proxies::check),
     step("front", "nginx, haproxy and systemd in front of our server", front::proxies),
+    step("check", "our own conformance suite, both roles", conformance::ourselves),
     step("autobahn-server", "Autobahn against our server", autobahn::server),
     step("autobahn-client", "Autobahn against our client", autobahn::client),
 ];

@@ -198,6 +198,15 @@ impl Served {
         Err(format!("`{shown}` did not say where it listens; its last words: {said:?}"))
     }
 
+    /// Waits for its end, and wants it to succeed.
+    pub(crate) fn finish(mut self, limit: Duration) -> Outcome {
+        match wait(&mut self.child, limit) {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(format!("it ended with {status}")),
+            None => Err(format!("it took over {} s", limit.as_secs())),
+        }
+    }
+
     /// `http://127.0.0.1:PORT/`
     pub(crate) fn http(&self) -> String {
         self.url.replacen("ws:", "http:", 1)

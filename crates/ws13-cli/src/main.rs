@@ -1,5 +1,6 @@
 //! The `ws13` command: talks WebSocket from a terminal.
 
+mod check;
 mod connect;
 mod dialling;
 mod exit;
@@ -14,7 +15,7 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 #[derive(Parser)]
-#[command(name = "ws13", version, about = "WebSocket from a terminal: serve, connect, peer")]
+#[command(name = "ws13", version, about = "WebSocket from a terminal: serve, connect, peer, check")]
 struct Command {
     #[command(subcommand)]
     subcommand: Sub,
@@ -28,6 +29,8 @@ enum Sub {
     Connect(connect::Connect),
     /// Listen and dial at once: a line typed at one peer reaches all the others
     Peer(peer::Peer),
+    /// Test a server or a client of any make for conformance
+    Check(check::Check),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Sub::Serve(serve) => serve.run(),
         Sub::Connect(connect) => connect.run(),
         Sub::Peer(peer) => peer.run(),
+        Sub::Check(check) => check.run(),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

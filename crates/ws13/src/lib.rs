@@ -51,6 +51,7 @@
 //! | [`frame`], [`mask`], [`utf8`], [`close`], [`extension`] | the leaves: pure |
 //! | [`deflate`] | permessage-deflate, the first extension: pure |
 //! | [`mod@test`] | for your own tests: pairs in memory, faulty lines, scripted peers |
+//! | [`check`] | a conformance suite for any implementation |
 //!
 //! # Features
 //! - `tokio` (default): the asynchronous driver.
@@ -60,6 +61,7 @@
 //! - `deflate`: compressed messages, [`deflate`] (RFC 7692); off until it is set in a [`Config`].
 //! - `hyper`, `axum`: the opening handshake by hyper 1 and axum 0.8.
 //! - `test`: a kit for your own tests; for `[dev-dependencies]`.
+//! - `check`: the conformance suite, [`check`].
 //! - `json`: `send_json` and `receive_json` by serde.
 //!
 //! Without any of them the crate is `no_std` with `alloc`: frames, masking, and the connection.
@@ -80,6 +82,8 @@ mod accept;
 pub mod axum;
 #[cfg(feature = "std")]
 pub mod blocking;
+#[cfg(feature = "check")]
+pub mod check;
 #[cfg(feature = "std")]
 mod client;
 pub mod close;

@@ -1,7 +1,7 @@
 //! Another zlib's decoder, with a slow one beside it that looks at every distance, and what is fed to them.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-#[path = "puff.rs"]
+#[path = "../../src/check/puff.rs"]
 mod puff;
 
 use flate2::{Decompress, FlushDecompress};

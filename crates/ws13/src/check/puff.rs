@@ -2,13 +2,13 @@
 //! put out before.
 
 /// Inflates messages; what came out of those before is its history.
-pub struct Puff {
+pub(crate) struct Puff {
     reach: usize,
     history: Vec<u8>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub enum Wrong {
+pub(crate) enum Wrong {
     CutOff,
     Block,
     Code,
@@ -59,16 +59,16 @@ impl Code {
 }
 
 impl Puff {
-    pub fn new(reach: usize) -> Puff {
+    pub(crate) fn new(reach: usize) -> Puff {
         Puff { reach, history: Vec::new() }
     }
 
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.history.clear();
     }
 
     /// A message with its tail.
-    pub fn message(&mut self, input: &[u8]) -> Result<Vec<u8>, Wrong> {
+    pub(crate) fn message(&mut self, input: &[u8]) -> Result<Vec<u8>, Wrong> {
         let start = self.history.len();
         let mut bits = Bits { bytes: input, at: 0 };
         while bits.at < 8 * input.len() {
