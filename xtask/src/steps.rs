@@ -1,7 +1,9 @@
 //! The steps of `cargo xtask test`: their order, their names, and the closing table.
 
 use crate::tools::Outcome;
-use crate::{autobahn, checks, foreign, front, imports, instructions, licences, msrv, proxies, tls, traceability};
+use crate::{
+    autobahn, checks, foreign, front, imports, instructions, licences, msrv, proxies, tls, traceability,
+};
 use std::process::ExitCode;
 use std::time::Instant;
 

@@ -9,7 +9,7 @@ use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 fn echo() -> (Running, String) {
-    Running::listening(&["serve", "--listen", "127.0.0.1:0"])
+    Running::listening(&["serve", "--listen", "127.0.0.1:0", "--allow-host", "echo.test"])
 }
 
 /// Answers each request in a thread of its own; gives its address, and the heads that came.

@@ -56,6 +56,7 @@
 //!   roots built in.
 //! - `std`: the opening handshake, the blocking driver, masking keys from the operating system.
 //! - `deflate`: compressed messages, [`deflate`] (RFC 7692); off until it is set in a [`Config`].
+//! - `tracing`: spans and events of a server's connections, never payloads.
 //! - `json`: `send_json` and `receive_json` by serde.
 //!
 //! Without any of them the crate is `no_std` with `alloc`: frames, masking, and the connection.
