@@ -59,7 +59,8 @@ fn run_with(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(b"hi\n").unwrap();
+    // It may have ended before.
+    let _ = child.stdin.take().unwrap().write_all(b"hi\n");
     child.wait_with_output().unwrap()
 }
 
