@@ -16,7 +16,7 @@ impl Dice {
     #[allow(dead_code, reason = "for the fuzzer")]
     /// The choices that the bytes make; when they are used up, the same ones for all.
     pub fn scripted(script: &[u8]) -> Dice {
-        Dice { script: script.to_vec().into_iter(), state: 0 }
+        Dice { script: Vec::from(script).into_iter(), state: 0 }
     }
 
     pub fn number(&mut self) -> u64 {
