@@ -34,7 +34,9 @@ pub fn check(data: &[u8]) {
     let Some((first, script)) = data.split_first() else { return };
     let role = if first & 1 == 0 { Role::Server } else { Role::Client };
     let (ours, fault) = ours(role, script);
-    for (name, theirs) in [("tungstenite", tungstenite::run(role, script)), ("fastwebsockets", fast::run(role, script))] {
+    for (name, theirs) in
+        [("tungstenite", tungstenite::run(role, script)), ("fastwebsockets", fast::run(role, script))]
+    {
         if theirs == ours {
             continue;
         }

@@ -13,7 +13,11 @@ pub fn check(data: &[u8]) {
     let text = if settings & 1 == 1 { [known, text].concat() } else { text.to_vec() };
     let limit = 64 * 1024 + 64 * text.len();
     let whole = within(limit, || judge(*settings, &[&text]));
-    assert_eq!(within(limit, || judge(*settings, &cuts(&text, settings >> 4))), whole, "the split changes nothing");
+    assert_eq!(
+        within(limit, || judge(*settings, &cuts(&text, settings >> 4))),
+        whole,
+        "the split changes nothing"
+    );
 }
 
 /// What came of it, as far as it can be compared, and how many bytes it took.

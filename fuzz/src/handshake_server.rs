@@ -26,7 +26,11 @@ pub fn check(data: &[u8]) {
     // A header of a few bytes takes some hundred in a map of headers.
     let limit = 32 * 1024 + 64 * text.len();
     let whole = within(limit, || decide(options(), &[text]));
-    assert_eq!(within(limit, || decide(options(), &cuts(text, settings >> 4))), whole, "the split changes nothing");
+    assert_eq!(
+        within(limit, || decide(options(), &cuts(text, settings >> 4))),
+        whole,
+        "the split changes nothing"
+    );
 }
 
 fn decide(options: Options, pieces: &[&[u8]]) -> Decision {
@@ -41,7 +45,8 @@ fn decide(options: Options, pieces: &[&[u8]]) -> Decision {
                 return Decision::Plain(format!("{request:?}"), used);
             }
             Ok(Some((Received::Upgrade(upgrade), used))) => {
-                let accepted = upgrade.accept(Accept::new()).expect("nothing was chosen that was not offered");
+                let accepted =
+                    upgrade.accept(Accept::new()).expect("nothing was chosen that was not offered");
                 check_response(&accepted.response);
                 return Decision::Upgrade(accepted.response, used);
             }

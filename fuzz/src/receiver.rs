@@ -6,7 +6,8 @@ use crate::{cuts, within};
 use ws13::connection::LEASE;
 use ws13::deflate::Agreed;
 use ws13::{
-    CloseCause, Config, Connection, Fault, Inbox, Kind, LimitHit, Limits, MaskKeys, Outbox, Quirks, Role, Violation,
+    CloseCause, Config, Connection, Fault, Inbox, Kind, LimitHit, Limits, MaskKeys, Outbox, Quirks, Role,
+    Violation,
 };
 
 /// How the bytes are read.
@@ -112,7 +113,8 @@ fn in_compressed(event: &Seen) -> bool {
     let Seen::Closed { cause: CloseCause::Fault(fault), .. } = event else { return false };
     matches!(
         fault,
-        Fault::Violation(Violation::Compression | Violation::Utf8) | Fault::Limit(LimitHit::FinalBlocks { .. })
+        Fault::Violation(Violation::Compression | Violation::Utf8)
+            | Fault::Limit(LimitHit::FinalBlocks { .. })
     )
 }
 
@@ -141,7 +143,10 @@ fn run(setting: &Setting, pieces: &[&[u8]], way: Way, leased: bool) -> Trace {
     events.take(&mut end, way);
     assert_eq!(end.event(), None, "nothing follows the end");
     let ends = events.all.iter().filter(|event| matches!(event, Seen::Closed { .. })).count();
-    assert!(ends == 1 && matches!(events.all.last(), Some(Seen::Closed { .. })), "one end, and it comes last");
+    assert!(
+        ends == 1 && matches!(events.all.last(), Some(Seen::Closed { .. })),
+        "one end, and it comes last"
+    );
     let steps = pieces.concat().len() + events.bytes / 1024 + 2;
     assert!(events.count <= steps, "{} events of {steps} steps", events.count);
     Trace { events: events.all, written, open }
