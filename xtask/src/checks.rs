@@ -109,6 +109,13 @@ pub(crate) fn broadcast() -> Result<PathBuf, String> {
     Ok(tools::target().join("debug/examples/broadcast"))
 }
 
+/// The benchmarks, a workspace of their own, with the command as it is now.
+pub(crate) fn bench(args: &[&str]) -> Outcome {
+    let command = ws13()?;
+    let mut bench = cargo("run --release --manifest-path bench/Cargo.toml --");
+    run(bench.args(args).env("WS13", command))
+}
+
 /// The release build of the client that Autobahn tests.
 pub(crate) fn autobahn_client() -> Result<PathBuf, String> {
     run(&mut cargo("build --quiet --release -p ws13 --example autobahn_client --all-features"))?;

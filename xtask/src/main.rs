@@ -36,6 +36,7 @@ usage: cargo xtask test [STEP]...                    run every step, or only the
        cargo xtask fuzz [TARGET]... [--seconds N] [--asan]
                                                      60 seconds of each target, or of those named
        cargo xtask robustness                        the table of attacks and quirks, with a verdict on each row
+       cargo xtask bench [SCENARIO]... [ROW]...      times, memory and system calls against the peers; see bench/README.md
        cargo xtask instructions --keep               count instructions a message anew, and keep them as bars
        cargo xtask check-peers                       the conformance suite against others; writes docs/conformance.md
 
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
     match args.as_slice() {
         ["test", names @ ..] => steps::run(names),
         ["list"] => steps::list(),
+        ["bench", rest @ ..] => exit_code(checks::bench(rest)),
         ["instructions", "--keep"] => exit_code(instructions::keep()),
         ["simulate", rest @ ..] => exit_code(simulate::command_line(rest)),
         ["fuzz", rest @ ..] => exit_code(fuzz::command_line(rest)),
