@@ -175,3 +175,18 @@ fn what_happens_is_counted() {
     let now = running.until(|now| now.open == 0);
     assert_eq!((now.closed.get(&1000), now.messages_received, now.bytes_sent), (Some(&1), 1, 8), "{now:?}");
 }
+
+#[test]
+fn the_last_round_trip_is_counted_when_a_connection_ends() {
+    let keepalive = ws13::Keepalive { ping_interval: Some(Duration::from_millis(50)), ..Default::default() };
+    let config = ws13::Config { keepalive, ..ws13::Config::default() };
+    let running = Running::start(|server| server.config(config));
+    let (mut stream, _) = running.status();
+    let mut ping = [0; 10];
+    stream.read_exact(&mut ping).unwrap();
+    assert_eq!(ping[..2], [0x89, 8]);
+    stream.write_all(&masked(0x8a, &ping[2..])).unwrap();
+    stream.write_all(&masked(0x88, &1000u16.to_be_bytes())).unwrap();
+    let now = running.until(|now| now.open == 0);
+    assert_eq!(now.round_trips.count(), 1, "{now:?}");
+}

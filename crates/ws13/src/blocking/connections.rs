@@ -204,6 +204,9 @@ impl Drop for Entry {
             stream.end();
             let (closed, stats) = shared.end();
             self.counters().closed(closed.as_ref(), &stats);
+            if let Some(time) = shared.new_round_trip() {
+                self.counters().round_trip(time);
+            }
             #[cfg(feature = "tracing")]
             crate::trace::closed(closed.as_ref(), &stats);
         }

@@ -93,7 +93,8 @@ impl Server {
         self.stop.clone()
     }
 
-    /// The figures of this server, to be read at any time, while it serves, too. Round-trip times are not among them.
+    /// The figures of this server, to be read at any time, while it serves, too. Of the round-trip times they have the
+    /// last one of each connection that ended.
     pub fn metrics(&self) -> Metrics {
         let connections = Arc::clone(&self.connections);
         Metrics::new(Arc::clone(&self.counters), move || connections.look())

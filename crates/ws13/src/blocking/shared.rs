@@ -187,6 +187,11 @@ impl<S: Transport> Shared<S> {
         (held.connection.closed().cloned(), held.stats())
     }
 
+    /// The last round-trip time, the first time that it is asked for.
+    pub(super) fn new_round_trip(&self) -> Option<Duration> {
+        self.lock().connection.new_round_trip()
+    }
+
     /// Gives the connection up; who waits for it is woken.
     pub(super) fn abandon(&self) {
         self.lock().lose(Lost::Aborted);
