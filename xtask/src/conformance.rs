@@ -188,9 +188,8 @@ opening handshake ([tests/foreign](../tests/foreign)). `cargo xtask check-peers`
 How to read a cell: **ok / non-strict / failed**. Failed is a MUST of an RFC that was broken. Non-strict is what the
 RFCs allow and what is weak: a SHOULD that was not done, or something wrong that was taken where only its sender is
 forbidden it. What has no right or wrong, such as how long a message may be by default, is left out, and so is what an
-implementation does not have (permessage-deflate). A case that ours were made for is a case that ours pass: the rules are
-what the sections say, and which sections, each case tells. Only verdicts stand here; how to make somebody else's software
-fail does not.
+implementation does not have (permessage-deflate). The suite is ours, and ws13 was made to pass it: judge a verdict by
+the section that it names. Only verdicts stand here; how to make somebody else's software fail does not.
 
 ";
 

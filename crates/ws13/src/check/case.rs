@@ -17,6 +17,8 @@ pub(super) struct Case {
     pub(super) expected: String,
     /// Whether it needs a peer that echoes messages.
     pub(super) needs_echo: bool,
+    /// Whether it says nothing of a server that never agrees to permessage-deflate.
+    pub(super) needs_deflate: bool,
     pub(super) run: Run,
 }
 
@@ -48,7 +50,8 @@ impl Case {
         let section =
             if section.starts_with("RFC") { section.to_owned() } else { format!("RFC 6455 {section}") };
         let (id, title, expected) = (id.to_owned(), title.to_owned(), expected.to_owned());
-        Case { id, section, title, expected, needs_echo: false, run }
+        let needs_deflate = matches!(run, Run::Deflate(_));
+        Case { id, section, title, expected, needs_echo: false, needs_deflate, run }
     }
 
     /// A case after the opening handshake.
@@ -78,6 +81,11 @@ impl Case {
         F: Fn(&mut Link, &Head, Lines) -> Found + Send + Sync + 'static,
     {
         Case::new(id, section, title, expected, Run::Answer(Box::new(answering)))
+    }
+
+    pub(super) fn with_deflate(mut self) -> Case {
+        self.needs_deflate = true;
+        self
     }
 
     pub(super) fn with_echo(mut self) -> Case {

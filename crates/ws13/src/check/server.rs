@@ -171,12 +171,11 @@ impl State {
     /// Why a case cannot run.
     fn why_not(&self, case: &Case) -> Option<String> {
         match (&self.opens, &case.run) {
-            (_, Run::Ask(_) | Run::Answer(_)) => {}
+            (_, Run::Ask(_) | Run::Answer(_)) | (Ok(()), _) => {}
             (Err(why), _) => return Some(format!("no connection: {why}")),
-            (Ok(()), Run::Deflate(_)) if !self.deflates => {
-                return Some("the server does not agree to permessage-deflate".into());
-            }
-            (Ok(()), _) => {}
+        }
+        if case.needs_deflate && !self.deflates {
+            return Some("the server does not agree to permessage-deflate".into());
         }
         (case.needs_echo && !self.echoes).then(|| "the server does not echo messages".into())
     }
