@@ -1,16 +1,17 @@
 // Compressed messages with Chromium, against a running `ws13 serve echo --compress`:
 //
-//     node deflate.mjs http://127.0.0.1:PORT/
+//     node deflate.mjs http://127.0.0.1:PORT/ [console]
 //
-// One line a check, exit code 1 when one fails. CHROMIUM names the browser, /usr/bin/chromium where it does not.
+// With `console` its page is looked at, too; a program with the library in it has none. One line a check, exit code 1 when one fails. CHROMIUM names the browser, /usr/bin/chromium where it does not.
 
 import { chromium } from 'playwright-core';
 
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync'];
 const address = process.argv[2];
+const withConsole = process.argv[3] === 'console';
 if (!address) {
-  console.error('usage: node deflate.mjs http://127.0.0.1:PORT/');
+  console.error('usage: node deflate.mjs http://127.0.0.1:PORT/ [console]');
   process.exit(2);
 }
 
@@ -18,7 +19,7 @@ const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? 
 const page = await browser.newPage();
 await page.goto(address);
 const results = await page.evaluate(echo, address.replace('http:', 'ws:'));
-results.push(...await console_(page));
+if (withConsole) results.push(...await console_(page));
 await browser.close();
 for (const [name, right] of results) console.log(`${right ? 'ok' : 'not ok'} - ${name}`);
 const failed = results.filter(([, right]) => !right).length;

@@ -23,9 +23,9 @@ pub(crate) fn browser() -> Outcome {
     let in_axum = Served::start(command(example("axum_echo")?).arg("127.0.0.1:0"))?;
     let mut console = node_script(&dir, "console.mjs");
     run_within(PATIENCE, console.arg(server.http()).env("CHROMIUM", &chromium))?;
-    for address in [compressing.http(), in_axum.http()] {
+    for address in [&[compressing.http(), "console".into()][..], &[in_axum.http()]] {
         let mut deflate = node_script(&dir, "deflate.mjs");
-        run_within(PATIENCE, deflate.arg(address).env("CHROMIUM", &chromium))?;
+        run_within(PATIENCE, deflate.args(address).env("CHROMIUM", &chromium))?;
     }
     let everyone = Served::start(command(broadcast()?).arg("127.0.0.1:0"))?;
     let mut broadcast = node_script(&dir, "broadcast.mjs");
