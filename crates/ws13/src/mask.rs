@@ -19,9 +19,9 @@ use alloc::vec::Vec;
 pub fn apply(key: MaskKey, offset: usize, payload: &mut [u8]) {
     let pattern = pattern(key, offset);
     if payload.len() >= WIDE_FROM {
-        apply_wide(payload, &pattern);
+        apply_wide(payload, pattern);
     } else {
-        xor(payload, &pattern);
+        xor(payload, pattern);
     }
 }
 
@@ -45,17 +45,17 @@ const WIDE_FROM: usize = 256;
 /// Bytes that are copied before they are masked: well inside the first level cache.
 const PIECE: usize = 4096;
 
-/// The key as it applies from an offset on, repeated.
-pub(crate) type Pattern = [u8; 32];
+/// The key as it applies from an offset on, twice: in words the compiler sees that it is the same for each.
+pub(crate) type Pattern = u64;
 
 #[inline]
 fn pattern(key: MaskKey, offset: usize) -> Pattern {
-    let rotated = u32::from_ne_bytes(key).rotate_right(ROTATION * (offset as u32 % 4)).to_ne_bytes();
-    core::array::from_fn(|i| rotated[i % 4])
+    let rotated = u32::from_ne_bytes(key).rotate_right(ROTATION * (offset as u32 % 4));
+    u64::from(rotated) << 32 | u64::from(rotated)
 }
 
 /// Large payloads, with the widest registers that are worth it; those of 64 bytes were measured not to be.
-fn apply_wide(payload: &mut [u8], pattern: &Pattern) {
+fn apply_wide(payload: &mut [u8], pattern: Pattern) {
     #[cfg(all(feature = "std", target_arch = "x86_64"))]
     if crate::trusted::xor_wide(payload, pattern) {
         return;
@@ -66,23 +66,32 @@ fn apply_wide(payload: &mut [u8], pattern: &Pattern) {
 /// XOR with the repeated pattern, in blocks of a fixed size, which the compiler turns into vector instructions: those
 /// of the function that this is inlined into.
 #[inline(always)]
-pub(crate) fn xor(payload: &mut [u8], pattern: &Pattern) {
-    let mut blocks = payload.chunks_exact_mut(pattern.len());
-    for block in &mut blocks {
-        for (byte, key) in block.iter_mut().zip(pattern) {
-            *byte ^= key;
-        }
-    }
-    let mut words = blocks.into_remainder().chunks_exact_mut(8);
-    for word in &mut words {
-        for (byte, key) in word.iter_mut().zip(pattern) {
-            *byte ^= key;
-        }
-    }
-    for (byte, key) in words.into_remainder().iter_mut().zip(pattern) {
+pub(crate) fn xor(payload: &mut [u8], pattern: Pattern) {
+    let rest = xor_blocks::<{ 4 * WORD }>(payload, pattern);
+    let rest = xor_blocks::<WORD>(rest, pattern);
+    for (byte, key) in rest.iter_mut().zip(pattern.to_ne_bytes()) {
         *byte ^= key;
     }
 }
+
+/// All whole blocks of `N` bytes, a multiple of the word; gives back what is left.
+#[inline(always)]
+fn xor_blocks<const N: usize>(payload: &mut [u8], pattern: Pattern) -> &mut [u8] {
+    let mut blocks = payload.chunks_exact_mut(N);
+    for block in &mut blocks {
+        block.chunks_exact_mut(WORD).for_each(|word| xor_word(word, pattern));
+    }
+    blocks.into_remainder()
+}
+
+#[inline(always)]
+fn xor_word(word: &mut [u8], pattern: Pattern) {
+    let mut bytes = [0; WORD];
+    bytes.copy_from_slice(word);
+    word.copy_from_slice(&(u64::from_ne_bytes(bytes) ^ pattern).to_ne_bytes());
+}
+
+const WORD: usize = size_of::<Pattern>();
 
 #[cfg(target_endian = "little")]
 const ROTATION: u32 = 8;
@@ -124,8 +133,8 @@ mod tests {
                 for offset in 0..4 {
                     let pattern = pattern([0x12, 0x80, 0xff, 0x07], offset);
                     let (mut wide, mut narrow) = (bytes.clone(), bytes.clone());
-                    apply_wide(&mut wide[start..start + len], &pattern);
-                    xor(&mut narrow[start..start + len], &pattern);
+                    apply_wide(&mut wide[start..start + len], pattern);
+                    xor(&mut narrow[start..start + len], pattern);
                     assert_eq!(wide, narrow);
                 }
             }

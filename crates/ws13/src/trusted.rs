@@ -15,10 +15,10 @@ pub(crate) fn validated(bytes: &[u8]) -> &str {
 
 /// Does `mask::xor` in registers of 32 bytes, where the processor has them; otherwise does nothing and says so.
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
-pub(crate) fn xor_wide(payload: &mut [u8], pattern: &crate::mask::Pattern) -> bool {
+pub(crate) fn xor_wide(payload: &mut [u8], pattern: crate::mask::Pattern) -> bool {
     /// The same safe code, compiled for AVX2.
     #[target_feature(enable = "avx2")]
-    unsafe fn with_avx2(payload: &mut [u8], pattern: &crate::mask::Pattern) {
+    unsafe fn with_avx2(payload: &mut [u8], pattern: crate::mask::Pattern) {
         crate::mask::xor(payload, pattern);
     }
     if !std::arch::is_x86_feature_detected!("avx2") {
@@ -56,15 +56,15 @@ mod tests {
     #[cfg(all(feature = "std", target_arch = "x86_64"))]
     #[test]
     fn wide_registers_give_what_the_safe_way_gives_at_every_length_and_alignment() {
-        let pattern: crate::mask::Pattern = core::array::from_fn(|i| [0x12, 0x80, 0xff, 0x07][i % 4]);
+        let pattern: crate::mask::Pattern = 0x07ff_8012_07ff_8012;
         let bytes: alloc::vec::Vec<u8> = (0..400).map(|i| (i * 7) as u8).collect();
         for start in 0..64 {
             for len in 0..300 {
                 let (mut wide, mut narrow) = (bytes.clone(), bytes.clone());
-                if !xor_wide(&mut wide[start..start + len], &pattern) {
+                if !xor_wide(&mut wide[start..start + len], pattern) {
                     return;
                 }
-                crate::mask::xor(&mut narrow[start..start + len], &pattern);
+                crate::mask::xor(&mut narrow[start..start + len], pattern);
                 assert_eq!(wide, narrow, "{len} bytes from {start} on");
             }
         }
