@@ -33,6 +33,7 @@ pub enum Message {
 
 impl Message {
     /// Whether the payload is text or bytes.
+    #[inline]
     pub fn kind(&self) -> Kind {
         match self {
             Message::Text(_) => Kind::Text,
@@ -41,6 +42,7 @@ impl Message {
     }
 
     /// The payload's bytes, whatever its kind.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Message::Text(text) => text.as_bytes(),
@@ -57,6 +59,7 @@ impl Message {
     }
 
     /// The payload's bytes, without a copy.
+    #[inline]
     pub fn into_bytes(self) -> Bytes {
         match self {
             Message::Text(text) => text.into_bytes(),

@@ -5,7 +5,7 @@ use crate::connection::{
     CloseCause, Closed, Connection, Event, FactOrEnd, Inbox, Mode, Outbox, Outgoing, Output, Stats,
 };
 use crate::error::{Error, Lost, Misuse};
-use crate::message::Kind;
+use crate::message::{Kind, Message};
 use crate::pool;
 use crate::time::Timestamp;
 use bytes::Buf;
@@ -28,7 +28,7 @@ impl State {
     }
 
     /// Queues a message.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(&mut self, message: Outgoing<'_>) -> Result<(), Misuse> {
         self.lease_outgoing();
         self.connection.send(message, &mut self.outbox)
@@ -65,6 +65,12 @@ impl State {
             self.ended = true;
         }
         fact.or(self.ended.then_some(FactOrEnd::End))
+    }
+
+    /// A small message that is next, and here already, for keeps: what `next_fact` would give, made where it is needed.
+    #[inline(always)]
+    pub(crate) fn next_small_message(&mut self) -> Option<Message> {
+        self.connection.next_small_message(&mut self.inbox)
     }
 
     /// The next event that is here already, when there is room to answer it; the end is left to `next_fact`.

@@ -22,6 +22,7 @@ pub struct Text(Bytes);
 
 impl Text {
     /// The text of bytes that the receiver has validated to their end.
+    #[inline]
     pub(crate) fn from_validated(bytes: Bytes) -> Self {
         debug_assert!(core::str::from_utf8(&bytes).is_ok());
         Text(bytes)
@@ -34,6 +35,7 @@ impl Text {
     }
 
     /// The text's bytes, without a copy.
+    #[inline]
     pub fn into_bytes(self) -> Bytes {
         self.0
     }

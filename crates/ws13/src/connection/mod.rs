@@ -53,10 +53,13 @@ use crate::extension::Claims;
 use crate::frame::OpCode;
 use crate::limits::Config;
 use crate::message::Kind;
+#[cfg(feature = "std")]
+use crate::message::Message;
 use crate::time::Timestamp;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::time::Duration;
+use inbox::Place;
 use keepalive::{Due, Keepalive};
 pub(crate) use receiver::Mode;
 use receiver::{Fact, MaskRule, Receiver};
@@ -373,12 +376,28 @@ impl Connection {
         outbox: &mut Outbox,
         mode: Mode,
     ) -> Option<FactOrEnd> {
-        if mode == Mode::Whole && !self.receive_closed && !self.reported {
-            if let Some(fact) = self.receiver.small_message(inbox, &self.config.limits) {
-                return Some(FactOrEnd::Fact(fact));
+        if mode == Mode::Whole {
+            if let Some((kind, place)) = self.small_message(inbox) {
+                return Some(FactOrEnd::Fact(Fact::Message { kind, place }));
             }
         }
         self.next_fact_of_any_kind(inbox, outbox, mode)
+    }
+
+    /// The next message for keeps, where it is small and all here.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(crate) fn next_small_message(&mut self, inbox: &mut Inbox) -> Option<Message> {
+        let (kind, place) = self.small_message(inbox)?;
+        Some(MessageRef::new(kind, place, inbox).into_message())
+    }
+
+    #[inline(always)]
+    fn small_message(&mut self, inbox: &mut Inbox) -> Option<(Kind, Place)> {
+        if self.receive_closed || self.reported {
+            return None;
+        }
+        self.receiver.small_message(inbox, &self.config.limits)
     }
 
     fn next_fact_of_any_kind(
@@ -539,7 +558,7 @@ impl Output<'_> {
     ///
     /// # Errors
     /// As [`Connection::send`].
-    #[inline]
+    #[inline(always)]
     pub fn send<'m>(&mut self, message: impl Into<Outgoing<'m>>) -> Result<(), Misuse> {
         self.sender.message(message.into(), self.outbox, self.config)
     }

@@ -146,6 +146,7 @@ impl<'a, const N: usize> From<&'a [u8; N]> for Outgoing<'a> {
 }
 
 impl From<Message> for Outgoing<'_> {
+    #[inline]
     fn from(message: Message) -> Self {
         Outgoing::new(message.kind(), Payload::Shared(message.into_bytes()))
     }

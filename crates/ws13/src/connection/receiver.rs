@@ -135,7 +135,7 @@ impl Receiver {
     /// The commonest case, and quickly so: a message of up to 125 bytes in one frame that is all here. Whatever else is
     /// at the front is left to `next`, which would give the same answer here, too.
     #[inline(always)]
-    pub(super) fn small_message(&mut self, inbox: &mut Inbox, limits: &Limits) -> Option<Fact> {
+    pub(super) fn small_message(&mut self, inbox: &mut Inbox, limits: &Limits) -> Option<(Kind, Place)> {
         inbox.release();
         if self.message.is_some() {
             return None;
@@ -168,7 +168,7 @@ impl Receiver {
         }
         inbox.lend(header_len + len);
         self.messages += 1;
-        Some(Fact::Message { kind, place: Place::Front { offset: header_len as u32, len } })
+        Some((kind, Place::Front { offset: header_len as u32, len }))
     }
 
     /// The next fact that the inbox holds, or `None` when more bytes are needed.

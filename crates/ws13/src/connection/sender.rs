@@ -134,25 +134,34 @@ impl Sender {
         outbox: &mut Outbox,
         config: &Config,
     ) -> Result<(), Misuse> {
-        let payload = message.payload.as_slice();
+        let ordinary = !matches!(message.payload, Payload::Special(_));
+        if ordinary && self.small(message.kind, message.payload.as_slice(), outbox, config) {
+            return Ok(());
+        }
+        self.message_of_any_kind(message, outbox, config)
+    }
+
+    /// The commonest case, and quickly so: a small frame of a server, whose header is two bytes. Whether it was that.
+    ///
+    /// It takes what fits into registers: a message that is moved through memory to get here costs more than all this.
+    #[inline]
+    fn small(&mut self, kind: Kind, payload: &[u8], outbox: &mut Outbox, config: &Config) -> bool {
         let len = payload.len();
         let plain =
             self.keys.is_none() && !self.closed && self.partial.is_none() && config.fragment_size.is_none();
         #[cfg(feature = "deflate")]
         let plain = plain && self.deflate.is_none();
-        let plain = plain && !matches!(message.payload, Payload::Special(_));
-        if plain && len <= MAX_CONTROL_PAYLOAD && outbox.queued() < config.limits.queue_cap {
-            // The commonest case, and quickly so: a small frame of a server, whose header is two bytes.
-            let header = [0x80 | message.kind.opcode().bits(), len as u8];
-            self.messages += 1;
-            outbox.push_small(|small| {
-                small.reserve(header.len() + len);
-                small.extend_from_slice(&header);
-                small.extend_from_slice(payload);
-            });
-            return Ok(());
+        if !plain || len > MAX_CONTROL_PAYLOAD || outbox.queued() >= config.limits.queue_cap {
+            return false;
         }
-        self.message_of_any_kind(message, outbox, config)
+        let header = [0x80 | kind.opcode().bits(), len as u8];
+        self.messages += 1;
+        outbox.push_small(|small| {
+            small.reserve(header.len() + len);
+            small.extend_from_slice(&header);
+            small.extend_from_slice(payload);
+        });
+        true
     }
 
     fn message_of_any_kind(

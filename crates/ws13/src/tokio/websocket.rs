@@ -335,6 +335,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     #[inline]
     pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         self.handle.poll(cx, |driver, cx| {
+            if let Some(message) = driver.next_small_message() {
+                return Poll::Ready(Ok(Some(message)));
+            }
             loop {
                 let fact = ready!(driver.poll_fact(cx, Mode::Whole));
                 match driver.event(fact) {
