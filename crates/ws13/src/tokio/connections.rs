@@ -1,5 +1,6 @@
 //! The connections of a server: how many there may be, what they did, and what becomes of them when the server stops.
 
+use super::deadlines::{Change, Deadlines};
 use super::serving::{Serving, Stoppable};
 use super::shared::Shared;
 use super::websocket::WebSocket;
@@ -16,7 +17,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 pub(super) struct Connections {
     open: Mutex<Open>,
@@ -27,6 +28,8 @@ pub(super) struct Connections {
     empty: Notify,
     /// Told when the server stops.
     stopped: Notify,
+    /// Told when a deadline comes before all others.
+    sooner: Notify,
 }
 
 struct Open {
@@ -34,6 +37,7 @@ struct Open {
     slots: Vec<Slot>,
     /// The first slot that is free, if any.
     free: Option<u32>,
+    deadlines: Deadlines,
     len: usize,
     handshakes: usize,
     stopping: bool,
@@ -64,6 +68,7 @@ impl Connections {
             counts: Counts::new(limits),
             slots: Vec::new(),
             free: None,
+            deadlines: Deadlines::new(),
             len: 0,
             handshakes: 0,
             stopping: false,
@@ -74,6 +79,7 @@ impl Connections {
             refusals: AtomicUsize::new(0),
             empty: Notify::new(),
             stopped: Notify::new(),
+            sooner: Notify::new(),
         }
     }
 
@@ -196,6 +202,16 @@ impl Connections {
         .await
     }
 
+    /// Has the task of a connection woken when its time has come.
+    fn wake_at(self: &Arc<Self>, slot: u32, at: Instant) {
+        let change = self.lock().deadlines.set(slot, at);
+        match change {
+            Change::Later => {}
+            Change::Sooner => self.sooner.notify_one(),
+            Change::First => drop(tokio::spawn(Keeper(Arc::downgrade(self)).keep_time())),
+        }
+    }
+
     async fn gone(&self) {
         loop {
             let notified = self.empty.notified();
@@ -231,6 +247,22 @@ impl Open {
         }
     }
 
+    /// Those whose time has come, and when that of others comes.
+    fn take_due(&mut self, now: Instant) -> (Vec<Arc<dyn Stoppable>>, Option<Instant>) {
+        let due = self.deadlines.take_due(now);
+        (self.connections(&due), self.deadlines.next())
+    }
+
+    /// Nobody keeps the time any more: those who wait for theirs.
+    fn give_up_time(&mut self) -> Vec<Arc<dyn Stoppable>> {
+        let waiting = self.deadlines.give_up();
+        self.connections(&waiting)
+    }
+
+    fn connections(&self, slots: &[u32]) -> Vec<Arc<dyn Stoppable>> {
+        slots.iter().filter_map(|slot| self.slots.get(*slot as usize)?.connection()).collect()
+    }
+
     fn weak(&self, slot: u32) -> Option<Weak<dyn Stoppable>> {
         self.slots.get(slot as usize).and_then(Slot::weak)
     }
@@ -241,10 +273,12 @@ impl Open {
             self.handshakes -= 1;
         }
         self.free = Some(slot);
+        self.deadlines.clear(slot);
         self.len -= 1;
         self.counts.leave(from);
         if self.len == 0 {
             (self.slots, self.free) = (Vec::new(), None);
+            self.deadlines.clear_all();
         }
     }
 }
@@ -265,6 +299,40 @@ impl Slot {
     }
 }
 
+/// Who keeps the time of all connections: a task in the runtime of the one that was the first to need it.
+struct Keeper(Weak<Connections>);
+
+impl Keeper {
+    /// Wakes whose time has come, until nobody waits for any.
+    async fn keep_time(mut self) {
+        while let Some(connections) = self.0.upgrade() {
+            let (due, next) = connections.lock().take_due(Instant::now());
+            due.iter().for_each(|connection| connection.ring());
+            drop(due);
+            let Some(next) = next else {
+                // Nobody is left, and who comes now begins anew.
+                self.0 = Weak::new();
+                return;
+            };
+            let (mut sleep, mut sooner) = (pin!(sleep_until(next)), pin!(connections.sooner.notified()));
+            poll_fn(|cx| match sooner.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => sleep.as_mut().poll(cx),
+            })
+            .await;
+        }
+    }
+}
+
+impl Drop for Keeper {
+    /// When its runtime ends, those of other runtimes are woken, and the first of them begins anew.
+    fn drop(&mut self) {
+        let Some(connections) = self.0.upgrade() else { return };
+        let waiting = connections.lock().give_up_time();
+        waiting.iter().for_each(|connection| connection.ring());
+    }
+}
+
 /// A connection's place among those of its server.
 pub(super) struct Entry {
     connections: Arc<Connections>,
@@ -277,6 +345,16 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn counters(&self) -> &Counters {
         &self.connections.counters
+    }
+
+    /// Whether the server knows of it: it has no room for more than 4,294,967,294.
+    pub(super) fn has_place(&self) -> bool {
+        self.slot != u32::MAX
+    }
+
+    /// Has the connection's task woken when this time has come, at most a tick later; once.
+    pub(super) fn wake_at(&self, at: Instant) {
+        self.connections.wake_at(self.slot, at);
     }
 
     /// Counts it for the client's address; false when there are too many from there.
@@ -341,6 +419,8 @@ impl Drop for Entry {
         open.leave(self.slot, self.from);
         if open.len == 0 {
             self.connections.empty.notify_waiters();
+            // For who keeps the time, to end.
+            self.connections.sooner.notify_one();
         }
     }
 }

@@ -14,6 +14,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::time::Instant;
 
 /// A connection on its stream.
 #[derive(Debug)]
@@ -48,6 +49,12 @@ const TURN: usize = 256 << 10;
 const SLICES: usize = 64;
 
 impl<S> Driver<S> {
+    /// The server says that the time it was told has come.
+    pub(super) fn ring(&mut self) {
+        self.timer.ring();
+        self.wake_task();
+    }
+
     /// Has the task that serves this connection look at it again.
     pub(super) fn wake_task(&self) {
         if let Some(task) = &self.task {
@@ -262,10 +269,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             return Poll::Ready(());
         }
         let Some(deadline) = self.connection.deadline() else { return Poll::Pending };
+        if self.timer.is_server_late(deadline) {
+            // The connection's task tells it.
+            self.wake_task();
+        }
         ready!(self.timer.poll(deadline, cx));
         self.tick(cx);
         self.wake_reader();
         Poll::Ready(())
+    }
+
+    /// From now on the connection's task has the server keep the time.
+    pub(super) fn leave_time_to_server(&mut self) {
+        self.timer.leave_to_server();
+    }
+
+    /// When the server has to wake the connection's task, where it has not been told.
+    pub(super) fn time_to_tell_server(&mut self) -> Option<Instant> {
+        let deadline = self.connection.deadline()?;
+        self.timer.to_tell_server(deadline)
     }
 
     /// Tells the core the time; whether anything was due.

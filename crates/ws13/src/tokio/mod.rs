@@ -8,6 +8,7 @@ mod combinators;
 mod connections;
 mod cores;
 mod cork;
+mod deadlines;
 mod dial;
 mod driver;
 mod lag;

@@ -37,6 +37,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F> Serving<S, F> {
 
     /// Serves it as one of a server's connections.
     pub(super) fn with_entry(mut self, entry: Entry) -> Self {
+        if entry.has_place() {
+            self.shared.lock().leave_time_to_server();
+        }
         self.entry = Some(entry);
         self
     }
@@ -55,7 +58,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Future> Future for Serving<S, F> {
                 this.handler = None;
             }
         }
-        let (driver, over) = ready!(this.shared.poll_locked(cx, |driver, cx| {
+        let mut wake_at = None;
+        let polled = this.shared.poll_locked(cx, |driver, cx| {
             driver.remember_task(cx.waker());
             if let Some((entry, time)) = this.entry.as_ref().zip(driver.connection.new_round_trip()) {
                 entry.counters().round_trip(time);
@@ -63,9 +67,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Future> Future for Serving<S, F> {
             // Nobody has the socket any more: neither the handler nor a task that it gave it to.
             let alone = driver.holders == 0;
             let done = if alone { driver.poll_end(cx) } else { driver.poll_while_waiting(cx) };
+            wake_at = driver.time_to_tell_server().or(wake_at);
             done.map(|()| alone || driver.is_abandoned())
-        }));
-        drop(driver);
+        });
+        let polled = polled.map(|(driver, over)| {
+            drop(driver);
+            over
+        });
+        if let Some((entry, at)) = this.entry.as_ref().zip(wake_at) {
+            entry.wake_at(at);
+        }
+        let over = ready!(polled);
         // A socket that the handler gave away is still served: its keepalive, and the day that the server stops.
         if over { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -100,6 +112,8 @@ pub(super) trait Stoppable: Send + Sync {
     fn go_away(&self);
     /// Drops the connection.
     fn abandon(&self);
+    /// The time has come that the server was told.
+    fn ring(&self);
     /// What it has done so far; `None` while somebody else is at it.
     fn stats(&self) -> Option<Stats>;
     /// How it ended, and what it did.
@@ -122,6 +136,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stoppable for Shared<S> {
         if let Some(writers) = writers {
             writers.wake_all();
         }
+    }
+
+    fn ring(&self) {
+        self.lock().ring();
     }
 
     fn stats(&self) -> Option<Stats> {

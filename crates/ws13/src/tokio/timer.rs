@@ -1,59 +1,120 @@
-//! The driver's clock, and one sleep for each connection, re-armed only when a deadline comes nearer.
+//! The driver's clock, and who tells it that a deadline has come: a sleep of its own, re-armed only when a deadline comes
+//! nearer; or, for a connection of a server, the server, which keeps the time of all of them.
 
 use crate::time::Timestamp;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 #[derive(Debug)]
 pub(super) struct Timer {
     origin: Instant,
+    keeper: Keeper,
+}
+
+#[derive(Debug)]
+enum Keeper {
     /// Made when first needed.
-    sleep: Option<Pin<Box<Sleep>>>,
+    Own(Option<Box<Alarm>>),
+    /// The server was told to wake the connection's task at this time, or has to be told one.
+    Server(Option<Timestamp>),
+}
+
+/// A sleep, and who is woken when it ends.
+#[derive(Debug)]
+struct Alarm {
+    sleep: Pin<Box<Sleep>>,
     armed: Timestamp,
-    /// Who is woken when the sleep ends.
     waker: Option<Waker>,
 }
 
 impl Timer {
     pub(super) fn new() -> Self {
-        Timer { origin: Instant::now(), sleep: None, armed: Timestamp::default(), waker: None }
+        Timer { origin: Instant::now(), keeper: Keeper::Own(None) }
     }
 
     pub(super) fn now(&self) -> Timestamp {
         self.origin.elapsed().into()
     }
 
+    /// From now on the server keeps the time.
+    pub(super) fn leave_to_server(&mut self) {
+        self.keeper = Keeper::Server(None);
+    }
+
+    /// When the server has to wake the connection's task for this deadline, where it would not do so in time; it is told
+    /// now.
+    pub(super) fn to_tell_server(&mut self, deadline: Timestamp) -> Option<Instant> {
+        if !self.is_server_late(deadline) {
+            return None;
+        }
+        self.keeper = Keeper::Server(Some(deadline));
+        Some(self.instant(deadline))
+    }
+
+    /// Whether the server keeps the time, and does not know of this deadline.
+    pub(super) fn is_server_late(&self, deadline: Timestamp) -> bool {
+        matches!(self.keeper, Keeper::Server(armed) if armed.is_none_or(|armed| deadline < armed))
+    }
+
+    /// The server says that the time it was told has come.
+    pub(super) fn ring(&mut self) {
+        if let Keeper::Server(armed) = &mut self.keeper {
+            *armed = None;
+        }
+    }
+
     /// Ready, with the time, when `deadline` has come.
     pub(super) fn poll(&mut self, deadline: Timestamp, cx: &mut Context<'_>) -> Poll<Timestamp> {
+        let at = self.instant(deadline);
+        match &mut self.keeper {
+            Keeper::Own(alarm) => {
+                let rings =
+                    alarm.get_or_insert_with(|| Box::new(Alarm::new(deadline, at))).poll(deadline, at, cx);
+                ready!(rings);
+                *alarm = None;
+                Poll::Ready(self.now())
+            }
+            // It has not come: the server would have said so.
+            Keeper::Server(Some(_)) => Poll::Pending,
+            Keeper::Server(None) => {
+                Some(self.now()).filter(|now| *now >= deadline).map_or(Poll::Pending, Poll::Ready)
+            }
+        }
+    }
+
+    fn instant(&self, at: Timestamp) -> Instant {
+        self.origin + at.since(Timestamp::default())
+    }
+}
+
+impl Alarm {
+    fn new(armed: Timestamp, at: Instant) -> Self {
+        Alarm { sleep: Box::pin(sleep_until(at)), armed, waker: None }
+    }
+
+    /// Ready when `deadline`, which is `at`, has come.
+    fn poll(&mut self, deadline: Timestamp, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let at = self.origin + deadline.since(Timestamp::default());
-            let sleep = self.sleep.get_or_insert_with(|| {
-                self.armed = deadline;
-                self.waker = None;
-                Box::pin(sleep_until(at))
-            });
             if deadline < self.armed {
-                sleep.as_mut().reset(at);
-                self.armed = deadline;
-                self.waker = None;
+                self.arm(deadline, at);
             }
             let same_waker = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-            if same_waker && !sleep.is_elapsed() {
+            if same_waker && !self.sleep.is_elapsed() {
                 return Poll::Pending;
             }
             self.waker = Some(cx.waker().clone());
-            if sleep.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            let now = self.origin.elapsed().into();
-            if now >= deadline {
-                self.sleep = None;
-                return Poll::Ready(now);
+            ready!(self.sleep.as_mut().poll(cx));
+            if self.armed >= deadline {
+                return Poll::Ready(());
             }
             // It slept until an earlier deadline, which has moved on.
-            sleep.as_mut().reset(at);
-            self.armed = deadline;
+            self.arm(deadline, at);
         }
+    }
+
+    fn arm(&mut self, deadline: Timestamp, at: Instant) {
+        self.sleep.as_mut().reset(at);
+        (self.armed, self.waker) = (deadline, None);
     }
 }
