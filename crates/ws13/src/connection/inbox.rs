@@ -1,5 +1,6 @@
 //! The Inbox: bytes that have arrived and are not handled yet, in one buffer that is lent for the time of use.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 
@@ -29,7 +30,7 @@ pub struct Inbox {
     /// Bytes from `start` on that the last event has lent out.
     lent: usize,
     /// The payloads of a fragmented message, joined.
-    assembled: BytesMut,
+    assembled: Option<Box<BytesMut>>,
     assembled_lent: bool,
     /// The rest of the payload of the unfinished frame at the front, which stays here until it is complete.
     expected: usize,
@@ -110,9 +111,7 @@ impl Inbox {
     /// be shared still: `BytesMut::try_reclaim` tells.
     pub fn park(&mut self) -> Option<BytesMut> {
         self.release();
-        if self.assembled.is_empty() {
-            self.assembled = BytesMut::new();
-        }
+        self.assembled.take_if(|assembled| assembled.is_empty());
         let unread = self.bytes();
         if unread.len() > PARK_UP_TO || !(self.leased || unread.is_empty()) {
             return None;
@@ -127,7 +126,7 @@ impl Inbox {
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         self.buf = BytesMut::new();
-        self.assembled = BytesMut::new();
+        self.assembled = None;
         (self.start, self.lent, self.expected, self.assembled_lent, self.leased) = (0, 0, 0, false, false);
     }
 
@@ -162,26 +161,26 @@ impl Inbox {
         self.start += self.lent;
         self.lent = 0;
         if self.assembled_lent {
-            self.assembled.clear();
+            self.assembled.as_mut().into_iter().for_each(|assembled| assembled.clear());
             self.assembled_lent = false;
         }
     }
 
     /// Whether fragments have been joined that no event has lent out.
     pub(super) fn has_assembled(&self) -> bool {
-        !self.assembled.is_empty() && !self.assembled_lent
+        !self.assembled_lent && self.assembled.as_ref().is_some_and(|assembled| !assembled.is_empty())
     }
 
     /// Moves the first `len` bytes to the end of the joined fragments.
     pub(super) fn assemble(&mut self, len: usize) {
-        self.assembled.extend_from_slice(&self.buf[self.start..self.start + len]);
+        self.assembled.get_or_insert_default().extend_from_slice(&self.buf[self.start..self.start + len]);
         self.start += len;
     }
 
     /// The first `len` bytes, and the buffer for what becomes of them.
     #[cfg(feature = "deflate")]
     pub(super) fn front_and_assembled(&mut self, len: usize) -> (&[u8], &mut BytesMut) {
-        (&self.buf[self.start..self.start + len], &mut self.assembled)
+        (&self.buf[self.start..self.start + len], self.assembled.get_or_insert_default())
     }
 
     /// The bytes at a place.
@@ -192,7 +191,7 @@ impl Inbox {
                 let from = self.start + offset as usize;
                 &self.buf[from..from + len]
             }
-            Place::Assembled => &self.assembled,
+            Place::Assembled => self.assembled.as_deref().map_or(&[], |assembled| assembled),
         }
     }
 
@@ -207,7 +206,7 @@ impl Inbox {
                 self.lent -= offset + len;
                 bytes.slice(from..)
             }
-            Place::Assembled => self.assembled.split().freeze(),
+            Place::Assembled => self.assembled.take().map_or_else(Bytes::new, |assembled| assembled.freeze()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The Outbox: frames that are queued and not written yet, in the order of the wire.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes, BytesMut};
@@ -18,7 +19,7 @@ pub struct Outbox {
     queued: usize,
     written: u64,
     /// The buffer of a large payload that is written, where nobody else holds it.
-    spent: Option<BytesMut>,
+    spent: Option<Box<BytesMut>>,
 }
 
 #[derive(Debug)]
@@ -84,7 +85,7 @@ impl Outbox {
     /// The buffer of a large payload that is written and no longer used, to be lent again.
     #[inline]
     pub fn take_spent(&mut self) -> Option<BytesMut> {
-        self.spent.take()
+        self.spent.take().map(|buffer| *buffer)
     }
 
     /// Forgets what is queued.
@@ -146,7 +147,8 @@ impl Outbox {
                 large.payload.advance(step);
                 large.begun = true;
                 if large.payload.is_empty() {
-                    self.spent = self.large.pop_front().and_then(|large| large.payload.try_into_mut().ok());
+                    let written = self.large.pop_front();
+                    self.spent = written.and_then(|large| large.payload.try_into_mut().ok()).map(Box::new);
                 }
                 step
             }

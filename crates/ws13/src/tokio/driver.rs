@@ -23,7 +23,7 @@ pub(super) struct Driver<S> {
     state: State,
     timer: Timer,
     /// Bytes handled since we last let others run.
-    handled: usize,
+    handled: u32,
     /// The stream may hold bytes that it took and has not written.
     unflushed: bool,
     /// Several tasks may write: those who wait are in `writers`.
@@ -31,7 +31,7 @@ pub(super) struct Driver<S> {
     /// Who is woken when the stream can take more, from the first time on that somebody waits for it.
     writers: Option<Arc<Writers>>,
     /// How many hold this connection, where it is shared.
-    pub(super) holders: usize,
+    pub(super) holders: u32,
     /// The task that serves this connection.
     task: Option<Waker>,
     /// The task that receives, where another one may come upon its events: a deadline, a read.
@@ -43,7 +43,7 @@ pub(super) struct Driver<S> {
 }
 
 /// "Input handled in one go" before other tasks get their turn, in bytes.
-const TURN: usize = 256 << 10;
+const TURN: u32 = 256 << 10;
 
 /// Slices of one vectored write; more do not pay.
 const SLICES: usize = 64;
@@ -374,7 +374,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn has_read(&mut self, len: usize) {
-        self.handled += len;
+        self.handled = self.handled.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
         self.inbox.advance_received(len);
         if self.connection.wants_time(&self.outbox) {
             let now = self.timer.now();
