@@ -40,8 +40,9 @@
 //! # }
 //! ```
 
-pub use crate::hyper::{Connections, Refused, Upgraded, WebSocket};
+pub use crate::hyper::{Connections, Refused, Upgrade, Upgraded, WebSocket};
 
+use crate::handshake::ConnectInfo;
 use crate::hyper::{Asked, Settings, upgrade_builder};
 use axum_core::body::Body;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -78,6 +79,30 @@ pub struct WebSocketUpgrade {
 impl WebSocketUpgrade {
     upgrade_builder!();
 
+    /// Says where the request came from, for [`behind`](Self::behind): axum has it in its
+    /// `ConnectInfo<SocketAddr>`, in applications that are served with it. A [`ConnectInfo`] of ours in the request's
+    /// extensions does the same.
+    ///
+    /// ```
+    /// use axum::extract::ConnectInfo;
+    /// use axum::response::Response;
+    /// use std::net::SocketAddr;
+    /// use ws13::axum::WebSocketUpgrade;
+    /// use ws13::handshake::{Proxies, Trusted};
+    ///
+    /// async fn handler(ConnectInfo(peer): ConnectInfo<SocketAddr>, upgrade: WebSocketUpgrade) -> Response {
+    ///     let proxies = Proxies::trusted(Trusted::networks(["10.0.0.0/8".parse().unwrap()])).x_forwarded();
+    ///     upgrade.connect_info(peer).behind(proxies).on_upgrade(|mut socket| async move { socket.send("hi").await })
+    /// }
+    /// # let app = axum::Router::<()>::new().route("/", axum::routing::any(handler));
+    /// # let _ = app.into_make_service_with_connect_info::<SocketAddr>();
+    /// ```
+    #[must_use]
+    pub fn connect_info(mut self, from: impl Into<ConnectInfo>) -> Self {
+        self.asked.set_connect_info(from.into());
+        self
+    }
+
     /// The headers of the request.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
@@ -96,13 +121,23 @@ impl WebSocketUpgrade {
     where
         F: Future + Send + 'static,
     {
-        match self.asked.accept(&self.settings) {
+        match self.accept() {
             Ok((response, upgrade)) => {
                 upgrade.serve(handler);
-                response.map(Body::from)
+                response
             }
             Err(refused) => refused.into_response(),
         }
+    }
+
+    /// Accepts, and gives the response to return, and the [`Upgrade`] to serve: its request tells who the client is, and
+    /// what it asked for.
+    ///
+    /// # Errors
+    /// [`Refused`], which is a response, too.
+    pub fn accept(self) -> Result<(Response, Upgrade), Refused> {
+        let (response, upgrade) = self.asked.accept(&self.settings)?;
+        Ok((response.map(Body::from), upgrade))
     }
 }
 

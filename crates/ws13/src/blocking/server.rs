@@ -7,7 +7,7 @@ use super::websocket::WebSocket;
 use crate::accept::AcceptError;
 use crate::handshake::{ConnectInfo, Reject, Request};
 use crate::server::{
-    BACK_OFF, Counters, LocalAddr, Metrics, Refusal, ServerSettings, refusal, server_builder,
+    BACK_OFF, Counters, LocalAddr, Metrics, Refusal, ServerSettings, note_refusal, refusal, server_builder,
 };
 use crate::trace;
 use std::fmt;
@@ -256,16 +256,6 @@ fn admit<H>(service: &Service<H>, stream: &Stream) -> Option<Entry> {
         });
     }
     None
-}
-
-fn note_refusal(counters: &Counters, info: &ConnectInfo, refused: Refusal<'_>) {
-    counters.refused(refused);
-    #[cfg(feature = "tracing")]
-    {
-        let peer = info.client().map(tracing::field::display);
-        tracing::info!(target: "ws13", peer, reason = %refused, "handshake refused");
-    }
-    let _ = info;
 }
 
 fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<()> {

@@ -7,7 +7,7 @@ use super::websocket::WebSocket;
 use crate::accept::AcceptError;
 use crate::handshake::{ConnectInfo, Reject, Request};
 use crate::server::{
-    BACK_OFF, ConnectionLimits, Counters, LocalAddr, Metrics, Refusal, ServerSettings, refusal,
+    BACK_OFF, ConnectionLimits, Counters, LocalAddr, Metrics, Refusal, ServerSettings, note_refusal, refusal,
     server_builder,
 };
 use crate::trace;
@@ -295,16 +295,6 @@ fn admit<H>(service: &Service<H>, stream: Stream) -> Option<(Stream, Entry)> {
         });
     }
     None
-}
-
-fn note_refusal(counters: &Counters, info: &ConnectInfo, refused: Refusal<'_>) {
-    counters.refused(refused);
-    #[cfg(feature = "tracing")]
-    {
-        let peer = info.client().map(tracing::field::display);
-        tracing::info!(target: "ws13", peer, reason = %refused, "handshake refused");
-    }
-    let _ = info;
 }
 
 /// Does the opening handshake; `None` when there is no WebSocket, and the answer has been given.
