@@ -20,11 +20,36 @@ pub(crate) struct State {
     broken: Option<io::Error>,
     /// The end has been given out.
     ended: bool,
+    /// A client's, until its end is reported.
+    #[cfg(feature = "tracing")]
+    span: Option<Box<tracing::Span>>,
 }
 
 impl State {
     pub(crate) fn new(connection: Connection, inbox: Inbox) -> Self {
-        State { connection, inbox, outbox: Outbox::new(), broken: None, ended: false }
+        State {
+            connection,
+            inbox,
+            outbox: Outbox::new(),
+            broken: None,
+            ended: false,
+            #[cfg(feature = "tracing")]
+            span: None,
+        }
+    }
+
+    /// Has the end reported in this span.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn report_in(&mut self, span: tracing::Span) {
+        self.span = Some(Box::new(span));
+    }
+
+    #[cfg(feature = "tracing")]
+    #[cold]
+    fn report_end(&mut self) {
+        if let Some(span) = self.span.take() {
+            span.in_scope(|| crate::trace::closed(self.connection.closed(), &self.stats()));
+        }
     }
 
     /// Queues a message.
@@ -63,6 +88,8 @@ impl State {
         let fact = self.connection.next_fact(&mut self.inbox, &mut self.outbox, mode);
         if let Some(FactOrEnd::End) = fact {
             self.ended = true;
+            #[cfg(feature = "tracing")]
+            self.report_end();
         }
         fact.or(self.ended.then_some(FactOrEnd::End))
     }
@@ -209,6 +236,14 @@ impl State {
         if self.outbox.is_parked() {
             self.outbox.lease(pool::lease_outgoing());
         }
+    }
+}
+
+/// A socket may be dropped before its end.
+#[cfg(feature = "tracing")]
+impl Drop for State {
+    fn drop(&mut self) {
+        self.report_end();
     }
 }
 
