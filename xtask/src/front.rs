@@ -22,16 +22,16 @@ const BELIEVES: [&str; 4] = ["--trust-proxy", "127.0.0.1/32", "--max-per-address
 pub(crate) fn proxies() -> Outcome {
     let dir = folder("front")?;
     let scripts = node_modules("node", &tools::root().join("tests/foreign/node"))?;
-    let check = |kind: &str, ports: [u16; 2]| {
+    let check = |kind: &str, ports: &[u16]| {
         let mut script = node_script(&scripts, "front.mjs");
-        run_within(PATIENCE, script.arg(kind).args(ports.map(|port| port.to_string())))
+        run_within(PATIENCE, script.arg(kind).args(ports.iter().map(u16::to_string)))
     };
     nginx(&dir, check)?;
     haproxy(&dir, check)?;
     systemd()
 }
 
-fn nginx(dir: &Path, check: impl Fn(&str, [u16; 2]) -> Outcome) -> Outcome {
+fn nginx(dir: &Path, check: impl Fn(&str, &[u16]) -> Outcome) -> Outcome {
     let nginx = program("nginx", "nginx")?;
     certificate(dir)?;
     let ping = ["--ping-interval", "1s"];
@@ -49,21 +49,26 @@ fn nginx(dir: &Path, check: impl Fn(&str, [u16; 2]) -> Outcome) -> Outcome {
     let configuration = configured(dir, "nginx.conf", &values)?;
     let mut started = command(nginx);
     let _nginx = Proxy::start(started.arg("-p").arg(dir).arg("-c").arg(configuration), &ports)?;
-    check("nginx", ports)
+    check("nginx", &ports)
 }
 
-fn haproxy(dir: &Path, check: impl Fn(&str, [u16; 2]) -> Outcome) -> Outcome {
+fn haproxy(dir: &Path, check: impl Fn(&str, &[u16]) -> Outcome) -> Outcome {
     let haproxy = program("haproxy", "haproxy")?;
-    let behind = serve_echo(&[&BELIEVES[..], &["--proxy-protocol", "--metrics"]].concat())?;
-    let ports = [free_port()?, free_port()?];
+    let plain = [&BELIEVES[..], &["--proxy-protocol", "--metrics"]].concat();
+    let with_tls = [&plain[..], &["--tls"]].concat();
+    let (plain, with_tls) = (serve_echo(&plain)?, serve_echo(&with_tls)?);
+    let ports = [free_port()?, free_port()?, free_port()?, free_port()?];
     let values = [
         ("VERSION1", ports[0].to_string()),
         ("VERSION2", ports[1].to_string()),
-        ("BEHIND", port(behind.address())),
+        ("SECURE1", ports[2].to_string()),
+        ("SECURE2", ports[3].to_string()),
+        ("PLAIN", port(plain.address())),
+        ("WITH_TLS", port(with_tls.address())),
     ];
     let configuration = configured(dir, "haproxy.cfg", &values)?;
     let _haproxy = Proxy::start(command(haproxy).arg("-db").arg("-f").arg(configuration), &ports)?;
-    check("haproxy", ports)
+    check("haproxy", &ports)
 }
 
 /// The launcher listens, and starts the command with the first connection.
@@ -114,7 +119,7 @@ fn certificate(dir: &Path) -> Outcome {
 }
 
 /// Where a program is; Debian keeps servers where only root's path leads.
-fn program(name: &str, package: &str) -> Result<PathBuf, String> {
+pub(crate) fn program(name: &str, package: &str) -> Result<PathBuf, String> {
     let there =
         || found(name).or_else(|| Some(Path::new("/usr/sbin").join(name)).filter(|file| file.is_file()));
     if there().is_none() {
