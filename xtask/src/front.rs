@@ -1,10 +1,12 @@
-//! Real proxies in front of the `ws13` command: nginx, plain and ending TLS, and haproxy with the PROXY protocol; and
-//! systemd's own launcher of passed sockets.
+//! Real proxies in front of the `ws13` command: nginx, plain and ending TLS, and haproxy with the PROXY protocol; systemd's
+//! own launcher of passed sockets; and nginx between our client and npm's ws.
 
 use crate::checks::ws13;
+use crate::dial::dial_with;
 use crate::foreign::{node_modules, node_script, serve_echo};
+use crate::tls::{Files, openssl};
 use crate::tools::{
-    self, Outcome, apt_install, command, folder, found, free_port, read, run, run_within, write,
+    self, Outcome, Served, apt_install, command, folder, found, free_port, read, run, run_within, write,
 };
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -33,7 +35,10 @@ pub(crate) fn proxies() -> Outcome {
 
 fn nginx(dir: &Path, check: impl Fn(&str, &[u16]) -> Outcome) -> Outcome {
     let nginx = program("nginx", "nginx")?;
-    certificate(dir)?;
+    openssl()?;
+    let files = Files::make()?;
+    let scripts = node_modules("node", &tools::root().join("tests/foreign/node"))?;
+    let theirs = Served::start(&mut node_script(&scripts, "server.mjs"))?;
     let ping = ["--ping-interval", "1s"];
     let pinging = serve_echo(&[&BELIEVES[..], &ping, &["--x-forwarded"]].concat())?;
     let standard = serve_echo(&[&BELIEVES[..], &ping, &["--forwarded"]].concat())?;
@@ -45,11 +50,18 @@ fn nginx(dir: &Path, check: impl Fn(&str, &[u16]) -> Outcome) -> Outcome {
         ("PINGING", port(pinging.address())),
         ("STANDARD", port(standard.address())),
         ("SILENT", port(silent.address())),
+        ("THEIRS", port(theirs.address())),
+        ("CERTIFICATE", files.cert.clone()),
+        ("PRIVATE_KEY", files.key.clone()),
     ];
     let configuration = configured(dir, "nginx.conf", &values)?;
     let mut started = command(nginx);
     let _nginx = Proxy::start(started.arg("-p").arg(dir).arg("-c").arg(configuration), &ports)?;
-    check("nginx", &ports)
+    check("nginx", &ports)?;
+    for (scheme, port) in [("ws", ports[0]), ("wss", ports[1])] {
+        dial_with(&ws13()?, &format!("{scheme}://127.0.0.1:{port}/theirs/"), &["--ca", &files.ca])?;
+    }
+    Ok(())
 }
 
 fn haproxy(dir: &Path, check: impl Fn(&str, &[u16]) -> Outcome) -> Outcome {
@@ -95,27 +107,6 @@ fn configured(dir: &Path, name: &str, values: &[(&str, String)]) -> Result<PathB
     let file = dir.join(name);
     write(&file, &text)?;
     Ok(file)
-}
-
-/// A certificate that nobody else trusts.
-fn certificate(dir: &Path) -> Outcome {
-    if found("openssl").is_none() {
-        apt_install("openssl")?;
-    }
-    let mut make = command("openssl");
-    make.args([
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ]);
-    make.args(["-subj", "/CN=localhost", "-keyout"]).arg(dir.join("key.pem"));
-    run(make.arg("-out").arg(dir.join("certificate.pem")).stderr(Stdio::null()))
 }
 
 /// Where a program is; Debian keeps servers where only root's path leads.

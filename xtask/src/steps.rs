@@ -45,7 +45,11 @@ const STEPS: &[Step] = &[
     step("python", "PyPI's websockets, both ways", foreign::python),
     step("tls", "wss:// with npm's ws, PyPI's websockets, libcurl and Chromium", tls::check),
     step("proxies", "tinyproxy, squid and microsocks between us and npm's ws", proxies::check),
-    step("front", "nginx, haproxy and systemd in front of our server", front::proxies),
+    step(
+        "front",
+        "nginx, haproxy and systemd in front of our server, nginx in front of npm's ws",
+        front::proxies,
+    ),
     step("check", "our own conformance suite, both roles", conformance::ourselves),
     step("autobahn-server", "Autobahn against our server", autobahn::server),
     step("autobahn-client", "Autobahn against our client", autobahn::client),

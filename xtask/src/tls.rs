@@ -1,7 +1,7 @@
 //! `wss://` with other people's software, by a certificate that `openssl` makes here: npm's ws and PyPI's websockets
 //! both ways, libcurl, and the console page in Chromium; and in a program that has another provider of cryptography, too.
 
-use crate::checks::ws13;
+use crate::checks::{example, ws13};
 use crate::conformance::build_foreign;
 use crate::dial::dial_with;
 use crate::foreign::{
@@ -83,14 +83,18 @@ fn python(ours: &Served, files: &Files) -> Outcome {
     both_ways(run_within(PATIENCE, &mut client), dial_with(&ws13()?, &wss(&theirs), &["--ca", &files.ca]))
 }
 
-/// libcurl, whose build for PyPI speaks ws and wss, as Debian's does not everywhere.
+/// libcurl, whose build for PyPI speaks ws and wss, as Debian's does not everywhere: to our server, and to a service on
+/// hyper.
 fn curl(ours: &Served, files: &Files) -> Outcome {
     let scripts = tools::root().join("tests/foreign/curl");
     let python = venv("curl", &scripts.join("requirements.txt"))?.join("bin/python");
-    let plain = serve_echo(&[])?;
-    let mut client = command(python);
-    client.arg(scripts.join("client.py")).args([&plain.url, &wss(ours), &files.ca]);
-    run_within(PATIENCE, &mut client)
+    let on_hyper = Served::start(command(example("hyper_echo")?).arg("127.0.0.1:0"))?;
+    for plain in [serve_echo(&[])?, on_hyper] {
+        let mut client = command(&python);
+        client.arg(scripts.join("client.py")).args([&plain.url, &wss(ours), &files.ca]);
+        run_within(PATIENCE, &mut client)?;
+    }
+    Ok(())
 }
 
 fn browser(ours: &Served, files: &Files) -> Outcome {

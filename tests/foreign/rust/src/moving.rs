@@ -9,7 +9,8 @@ mod from_tokio_tungstenite {
     use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
     use tokio_tungstenite::tungstenite::{Error, Message};
     use tokio_tungstenite::{
-        WebSocketStream, accept_async, accept_hdr_async, client_async, connect_async, connect_async_with_config,
+        WebSocketStream, accept_async, accept_hdr_async, client_async, connect_async,
+        connect_async_with_config,
     };
 
     async fn opening(url: &str, stream: fn() -> TcpStream, part: Vec<u8>) -> Result<(), Error> {
@@ -61,30 +62,26 @@ mod from_tungstenite {
     use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
     use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
     use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketContext};
-    use tokio_tungstenite::tungstenite::{Message, WebSocket, accept, accept_hdr, client, connect};
+    use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, accept, accept_hdr, client, connect};
 
     fn opening(url: &str, stream: fn() -> TcpStream) -> Option<()> {
         let (_, _) = connect(url).ok()?;
         let (_, _) = client(url, stream()).ok()?;
-        let request = ClientRequestBuilder::new(url.parse().ok()?).with_header("a", "b").with_sub_protocol("c");
+        let request =
+            ClientRequestBuilder::new(url.parse().ok()?).with_header("a", "b").with_sub_protocol("c");
         let (_, _) = client_with_config(request, stream(), None).ok()?;
         accept(stream()).ok()?;
         accept_hdr(stream(), |_: &Request, response: Response| Ok(response)).ok()?;
         Some(())
     }
 
-    fn talking(mut socket: WebSocket<TcpStream>) -> Result<(), tokio_tungstenite::tungstenite::Error> {
-        socket.send(socket_message(&mut socket)?)?;
+    fn talking(mut socket: WebSocket<TcpStream>) -> Result<(), Error> {
+        let message = socket.read()?;
+        socket.send(message)?;
         socket.write(Message::text("hi"))?;
         socket.flush()?;
         let _ = socket.can_read() && socket.can_write();
         socket.close(Some(CloseFrame { code: CloseCode::Normal, reason: "bye".into() }))
-    }
-
-    fn socket_message(
-        socket: &mut WebSocket<TcpStream>,
-    ) -> Result<Message, tokio_tungstenite::tungstenite::Error> {
-        socket.read()
     }
 
     fn without_a_stream() -> WebSocketContext {
@@ -94,7 +91,9 @@ mod from_tungstenite {
 
 mod from_fastwebsockets {
     use fastwebsockets::upgrade::{UpgradeFut, is_upgrade_request, upgrade};
-    use fastwebsockets::{FragmentCollector, Frame, OpCode, Payload, Role, WebSocket, WebSocketError, handshake};
+    use fastwebsockets::{
+        FragmentCollector, Frame, OpCode, Payload, Role, WebSocket, WebSocketError, handshake,
+    };
     use http_body_util::Empty;
     use hyper::body::{Bytes, Incoming};
     use hyper::rt::Executor;
@@ -137,7 +136,8 @@ mod from_fastwebsockets {
         let (mut receiver, _) = ws.split(tokio::io::split);
         type Sent = Pin<Box<dyn Future<Output = Result<(), WebSocketError>>>>;
         let _ = receiver.read_frame(&mut |_: Frame<'_>| -> Sent { Box::pin(async { Ok(()) }) }).await?;
-        let _ = FragmentCollector::new(WebSocket::after_handshake(stream(), Role::Server)).read_frame().await?;
+        let _ =
+            FragmentCollector::new(WebSocket::after_handshake(stream(), Role::Server)).read_frame().await?;
         Ok(())
     }
 }
