@@ -6,11 +6,11 @@ use crate::dial::dial_with;
 use crate::foreign::{node_modules, node_script, serve_echo};
 use crate::tls::{Files, openssl};
 use crate::tools::{
-    self, Outcome, Served, apt_install, command, folder, found, free_port, read, run, run_within, write,
+    self, Outcome, Served, apt_install, command, folder, found, free_port, read, run_within, write,
 };
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(180);

@@ -21,6 +21,11 @@
 //! `examples/axum_echo.rs` is a whole program. Layers see the request and the 101 response as any other; a timeout of
 //! theirs ends with the response, not the connection.
 //!
+//! # Who the client is, and TLS
+//! [`WebSocketUpgrade::connect_info`] and [`behind`](WebSocketUpgrade::behind) take proxies into account. Where an
+//! application ends TLS itself, what was agreed on is in the extensions that who accepts its connections puts there: see
+//! [`hyper`](crate::hyper#who-the-client-is-and-tls).
+//!
 //! # Stopping
 //! axum's `with_graceful_shutdown` does not wait for WebSockets. [`Connections`] in an extension layer gets them all, and
 //! closes them:
