@@ -9,6 +9,7 @@ use crate::message::{Kind, Message};
 use crate::pool;
 use crate::time::Timestamp;
 use bytes::Buf;
+use std::any::Any;
 use std::io;
 
 #[derive(Debug)]
@@ -20,10 +21,16 @@ pub(crate) struct State {
     broken: Option<io::Error>,
     /// The end has been given out.
     ended: bool,
+    /// What lasts as long as the connection, such as its place among those of a server.
+    held: Option<Box<Held>>,
     /// A client's, until its end is reported.
     #[cfg(feature = "tracing")]
     span: Option<Box<tracing::Span>>,
 }
+
+/// Boxed once more, so that it is one word in the many that have none.
+#[derive(Debug)]
+struct Held(#[allow(dead_code, reason = "it is there to be dropped")] Box<dyn Any + Send + Sync>);
 
 impl State {
     pub(crate) fn new(connection: Connection, inbox: Inbox) -> Self {
@@ -33,9 +40,15 @@ impl State {
             outbox: Outbox::new(),
             broken: None,
             ended: false,
+            held: None,
             #[cfg(feature = "tracing")]
             span: None,
         }
+    }
+
+    /// Keeps this until the connection is dropped.
+    pub(crate) fn hold(&mut self, held: impl Send + Sync + 'static) {
+        self.held = Some(Box::new(Held(Box::new(held))));
     }
 
     /// Has the end reported in this span.
