@@ -5,7 +5,9 @@ use crate::connection::{
     CloseCause, Closed, Connection, Event, FactOrEnd, Inbox, Mode, Outbox, Outgoing, Output, Stats,
 };
 use crate::error::{Error, Lost, Misuse};
-use crate::message::{Kind, Message};
+use crate::message::Kind;
+#[cfg(feature = "tokio")]
+use crate::message::Message;
 use crate::pool;
 use crate::time::Timestamp;
 use bytes::Buf;
@@ -108,6 +110,7 @@ impl State {
     }
 
     /// A small message that is next, and here already, for keeps: what `next_fact` would give, made where it is needed.
+    #[cfg(feature = "tokio")]
     #[inline(always)]
     pub(crate) fn next_small_message(&mut self) -> Option<Message> {
         self.connection.next_small_message(&mut self.inbox)
