@@ -1,5 +1,6 @@
 //! The checks that are cargo's own: layout, lints, documentation, features, tests.
 
+use crate::conformance::build_foreign;
 use crate::tls;
 use crate::tools::{self, Outcome, cargo, folder, output, run, write};
 use std::path::PathBuf;
@@ -91,8 +92,10 @@ pub(crate) fn test() -> Outcome {
 }
 
 /// All examples as a user builds them; in release mode only what the steps after this one run, since linking takes long.
+/// And the calls of other libraries that docs/moving-from.md compares with ours.
 pub(crate) fn examples() -> Outcome {
     run(&mut cargo("build --workspace --examples --all-features"))?;
+    build_foreign(&tools::root().join("tests/foreign/rust"))?;
     ws13()?;
     autobahn_client().map(drop)
 }

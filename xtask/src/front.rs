@@ -1,14 +1,16 @@
-//! Real proxies in front of the `ws13` command: nginx, plain and ending TLS, and haproxy with the PROXY protocol; and
-//! systemd's own launcher of passed sockets.
+//! Real proxies in front of the `ws13` command: nginx, plain and ending TLS, and haproxy with the PROXY protocol; systemd's
+//! own launcher of passed sockets; and nginx between our client and npm's ws.
 
 use crate::checks::ws13;
+use crate::dial::dial_with;
 use crate::foreign::{node_modules, node_script, serve_echo};
+use crate::tls::{Files, openssl};
 use crate::tools::{
-    self, Outcome, apt_install, command, folder, found, free_port, read, run, run_within, write,
+    self, Outcome, Served, apt_install, command, folder, found, free_port, read, run_within, write,
 };
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -22,18 +24,21 @@ const BELIEVES: [&str; 4] = ["--trust-proxy", "127.0.0.1/32", "--max-per-address
 pub(crate) fn proxies() -> Outcome {
     let dir = folder("front")?;
     let scripts = node_modules("node", &tools::root().join("tests/foreign/node"))?;
-    let check = |kind: &str, ports: [u16; 2]| {
+    let check = |kind: &str, ports: &[u16]| {
         let mut script = node_script(&scripts, "front.mjs");
-        run_within(PATIENCE, script.arg(kind).args(ports.map(|port| port.to_string())))
+        run_within(PATIENCE, script.arg(kind).args(ports.iter().map(u16::to_string)))
     };
     nginx(&dir, check)?;
     haproxy(&dir, check)?;
     systemd()
 }
 
-fn nginx(dir: &Path, check: impl Fn(&str, [u16; 2]) -> Outcome) -> Outcome {
+fn nginx(dir: &Path, check: impl Fn(&str, &[u16]) -> Outcome) -> Outcome {
     let nginx = program("nginx", "nginx")?;
-    certificate(dir)?;
+    openssl()?;
+    let files = Files::make()?;
+    let scripts = node_modules("node", &tools::root().join("tests/foreign/node"))?;
+    let theirs = Served::start(&mut node_script(&scripts, "server.mjs"))?;
     let ping = ["--ping-interval", "1s"];
     let pinging = serve_echo(&[&BELIEVES[..], &ping, &["--x-forwarded"]].concat())?;
     let standard = serve_echo(&[&BELIEVES[..], &ping, &["--forwarded"]].concat())?;
@@ -45,25 +50,37 @@ fn nginx(dir: &Path, check: impl Fn(&str, [u16; 2]) -> Outcome) -> Outcome {
         ("PINGING", port(pinging.address())),
         ("STANDARD", port(standard.address())),
         ("SILENT", port(silent.address())),
+        ("THEIRS", port(theirs.address())),
+        ("CERTIFICATE", files.cert.clone()),
+        ("PRIVATE_KEY", files.key.clone()),
     ];
     let configuration = configured(dir, "nginx.conf", &values)?;
     let mut started = command(nginx);
     let _nginx = Proxy::start(started.arg("-p").arg(dir).arg("-c").arg(configuration), &ports)?;
-    check("nginx", ports)
+    check("nginx", &ports)?;
+    for (scheme, port) in [("ws", ports[0]), ("wss", ports[1])] {
+        dial_with(&ws13()?, &format!("{scheme}://127.0.0.1:{port}/theirs/"), &["--ca", &files.ca])?;
+    }
+    Ok(())
 }
 
-fn haproxy(dir: &Path, check: impl Fn(&str, [u16; 2]) -> Outcome) -> Outcome {
+fn haproxy(dir: &Path, check: impl Fn(&str, &[u16]) -> Outcome) -> Outcome {
     let haproxy = program("haproxy", "haproxy")?;
-    let behind = serve_echo(&[&BELIEVES[..], &["--proxy-protocol", "--metrics"]].concat())?;
-    let ports = [free_port()?, free_port()?];
+    let plain = [&BELIEVES[..], &["--proxy-protocol", "--metrics"]].concat();
+    let with_tls = [&plain[..], &["--tls"]].concat();
+    let (plain, with_tls) = (serve_echo(&plain)?, serve_echo(&with_tls)?);
+    let ports = [free_port()?, free_port()?, free_port()?, free_port()?];
     let values = [
         ("VERSION1", ports[0].to_string()),
         ("VERSION2", ports[1].to_string()),
-        ("BEHIND", port(behind.address())),
+        ("SECURE1", ports[2].to_string()),
+        ("SECURE2", ports[3].to_string()),
+        ("PLAIN", port(plain.address())),
+        ("WITH_TLS", port(with_tls.address())),
     ];
     let configuration = configured(dir, "haproxy.cfg", &values)?;
     let _haproxy = Proxy::start(command(haproxy).arg("-db").arg("-f").arg(configuration), &ports)?;
-    check("haproxy", ports)
+    check("haproxy", &ports)
 }
 
 /// The launcher listens, and starts the command with the first connection.
@@ -92,29 +109,8 @@ fn configured(dir: &Path, name: &str, values: &[(&str, String)]) -> Result<PathB
     Ok(file)
 }
 
-/// A certificate that nobody else trusts.
-fn certificate(dir: &Path) -> Outcome {
-    if found("openssl").is_none() {
-        apt_install("openssl")?;
-    }
-    let mut make = command("openssl");
-    make.args([
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ]);
-    make.args(["-subj", "/CN=localhost", "-keyout"]).arg(dir.join("key.pem"));
-    run(make.arg("-out").arg(dir.join("certificate.pem")).stderr(Stdio::null()))
-}
-
 /// Where a program is; Debian keeps servers where only root's path leads.
-fn program(name: &str, package: &str) -> Result<PathBuf, String> {
+pub(crate) fn program(name: &str, package: &str) -> Result<PathBuf, String> {
     let there =
         || found(name).or_else(|| Some(Path::new("/usr/sbin").join(name)).filter(|file| file.is_file()));
     if there().is_none() {

@@ -16,8 +16,9 @@ const SUITE: &[&str] = &["check"];
 const TESTED: &[&str] =
     &["connection", "deflate", "extension", "state", "tokio", "blocking", "client", "server"];
 
-/// What the core may not know, wherever it comes from: runtimes, sockets, clocks, threads. Addresses are core::net's.
-const OUTSIDE: &[&str] = &["tokio::", "hyper::", "std::net", "std::thread", "std::time", "std::fs"];
+/// What the core may not know, wherever it comes from: runtimes, TLS, sockets, clocks, threads. Addresses are core::net's.
+const OUTSIDE: &[&str] =
+    &["tokio::", "hyper::", "rustls::", "std::net", "std::thread", "std::time", "std::fs"];
 
 pub(crate) fn check() -> Outcome {
     let src = tools::root().join("crates/ws13/src");

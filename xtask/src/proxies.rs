@@ -1,12 +1,12 @@
-//! Real proxies between `ws13` and npm's ws: tinyproxy for CONNECT, microsocks for SOCKS5, with and without a user.
+//! Real proxies between `ws13` and npm's ws: tinyproxy for CONNECT, squid for CONNECT over TLS, microsocks for SOCKS5, with
+//! and without a user.
 
 use crate::checks::{blocking_proxy, ws13};
 use crate::dial::{Dial, run_all};
 use crate::foreign::{node_modules, node_script};
+use crate::front::program;
 use crate::tls::{Files, openssl, wss};
-use crate::tools::{
-    self, Outcome, Served, apt_install, command, emptied, folder, found, free_port, output, write,
-};
+use crate::tools::{self, Outcome, Served, command, emptied, folder, free_port, output, write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -53,7 +53,21 @@ pub(crate) fn check() -> Outcome {
         dial.options.extend(["--ca".into(), files.ca.clone()]);
         runs.push((url, dial));
     }
+    let squid = squid(&dir, &files)?;
+    let (over_tls, unknown) = (squid.named("https", "me:pass%2Dword@"), squid.named("https", "me:hidden@"));
+    let trusted = || ["--proxy-ca".to_owned(), files.ca.clone()];
+    for url in [format!("ws://localhost:{port}/"), wss(&secure)] {
+        let (url, mut dial) = echoed(url, over_tls.clone());
+        dial.name = format!("{} {}", url.split(':').next().unwrap_or_default(), dial.name);
+        dial.options.extend(["--ca".into(), files.ca.clone()]);
+        dial.options.extend(trusted());
+        runs.push((url, dial));
+    }
     let url = format!("ws://127.0.0.1:{port}/");
+    let (_, mut of_squid) = refused(&url, unknown, "does not accept the user name and the password");
+    of_squid.options.extend(trusted());
+    runs.push((url.clone(), of_squid));
+    runs.push(refused(&url, over_tls.clone(), "(--proxy-ca FILE)"));
     runs.push(refused(&url, anonymous, "wants a user name and a password"));
     runs.push(refused(&url, wrong, "does not accept the user name and the password"));
     runs.push(refused(&url, filtered.url("http", ""), "403 Forbidden: it does not allow"));
@@ -69,8 +83,12 @@ pub(crate) fn check() -> Outcome {
         closed.url("http", "me:pass%2Dword@"),
         socks.url("socks5h", ""),
         socks_user.url("socks5", "me:pass%2Dword@"),
+        over_tls,
     ] {
-        let said = output(command(blocking_proxy()?).arg(format!("ws://localhost:{port}/")).arg(&proxy))?;
+        let mut dial = command(blocking_proxy()?);
+        // Which the platform's verifier reads on Linux.
+        dial.env("SSL_CERT_FILE", &files.ca);
+        let said = output(dial.arg(format!("ws://localhost:{port}/")).arg(&proxy))?;
         if said.trim() != "hello" {
             return Err(format!("the blocking driver through {proxy} got {said:?}"));
         }
@@ -100,29 +118,51 @@ fn shown(proxy: &str) -> &str {
 }
 
 fn tinyproxy(dir: &Path, name: &str, more: &str) -> Result<Running, String> {
-    let program = installed("tinyproxy", "tinyproxy-bin")?;
+    let program = program("tinyproxy", "tinyproxy-bin")?;
     let (port, config) = (free_port()?, dir.join(format!("{name}.conf")));
     write(&config, &format!("Port {port}\nListen 127.0.0.1\nAllow 127.0.0.1\nMaxClients 50\n{more}"))?;
     Running::start(command(program).args(["-d", "-c"]).arg(&config), port)
 }
 
-fn microsocks(options: &[&str]) -> Result<Running, String> {
-    let (program, port) = (installed("microsocks", "microsocks")?, free_port()?);
-    let mut microsocks = command(program);
-    Running::start(microsocks.args(["-i", "127.0.0.1", "-p", &port.to_string()]).args(options), port)
+/// A proxy that is itself dialled by TLS, and wants a user.
+fn squid(dir: &Path, files: &Files) -> Result<Running, String> {
+    let program = program("squid", "squid-openssl")?;
+    let (port, config) = (free_port()?, dir.join("squid.conf"));
+    // Started by root it reads this as somebody else, who may not look into this folder.
+    let users = std::env::temp_dir().join(format!("ws13-squid-{}.users", std::process::id()));
+    let hash = output(command("openssl").args(["passwd", "-5", "pass-word"]))?;
+    write(&users, &format!("me:{hash}"))?;
+    let checker = "/usr/lib/squid/basic_ncsa_auth";
+    write(
+        &config,
+        &format!(
+            "https_port 127.0.0.1:{port} tls-cert={} tls-key={}\n\
+             auth_param basic program {checker} {}\nauth_param basic realm squid\n\
+             acl known proxy_auth REQUIRED\nhttp_access allow known\nhttp_access deny all\n\
+             cache deny all\ncache_log stdio:/dev/null\naccess_log none\npid_filename none\n\
+             shutdown_lifetime 0 seconds\ncoredump_dir none\npinger_enable off\n",
+            files.cert,
+            files.key,
+            users.display()
+        ),
+    )?;
+    let mut squid = Running::start(command(program).args(["-N", "-f"]).arg(&config), port)?;
+    squid.file = Some(users);
+    Ok(squid)
 }
 
-fn installed(program: &str, package: &str) -> Result<PathBuf, String> {
-    if found(program).is_none() {
-        apt_install(package)?;
-    }
-    found(program).ok_or_else(|| format!("Debian's {package} is installed, but {program} is not on the path"))
+fn microsocks(options: &[&str]) -> Result<Running, String> {
+    let (program, port) = (program("microsocks", "microsocks")?, free_port()?);
+    let mut microsocks = command(program);
+    Running::start(microsocks.args(["-i", "127.0.0.1", "-p", &port.to_string()]).args(options), port)
 }
 
 /// A proxy in a process of its own, killed when dropped.
 struct Running {
     child: Child,
     port: u16,
+    /// Goes with it.
+    file: Option<PathBuf>,
 }
 
 impl Running {
@@ -130,7 +170,7 @@ impl Running {
     fn start(command: &mut Command, port: u16) -> Result<Self, String> {
         let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
         let child = quiet.spawn().map_err(|e| format!("cannot run {:?}: {e}", command.get_program()))?;
-        let running = Running { child, port };
+        let running = Running { child, port, file: None };
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if start.elapsed() > START {
@@ -144,11 +184,17 @@ impl Running {
     fn url(&self, scheme: &str, user: &str) -> String {
         format!("{scheme}://{user}127.0.0.1:{}", self.port)
     }
+
+    /// The same by name, which a certificate may have.
+    fn named(&self, scheme: &str, user: &str) -> String {
+        format!("{scheme}://{user}localhost:{}", self.port)
+    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = self.file.as_ref().map(std::fs::remove_file);
     }
 }

@@ -1,9 +1,12 @@
 //! `wss://` with other people's software, by a certificate that `openssl` makes here: npm's ws and PyPI's websockets
-//! both ways, and the console page in Chromium.
+//! both ways, libcurl, and the console page in Chromium; and in a program that has another provider of cryptography, too.
 
-use crate::checks::ws13;
+use crate::checks::{example, ws13};
+use crate::conformance::build_foreign;
 use crate::dial::dial_with;
-use crate::foreign::{PATIENCE, both_ways, chromium, node_modules, node_script, python_script, serve_echo};
+use crate::foreign::{
+    PATIENCE, both_ways, chromium, node_modules, node_script, python_script, serve_echo, venv,
+};
 use crate::tools::{self, Outcome, Served, apt_install, command, folder, found, once, run, run_within};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +16,10 @@ pub(crate) fn check() -> Outcome {
     let options = ["--subprotocol", "me-want-cookies", "--cert", &files.cert, "--key", &files.key];
     let ours = serve_echo(&options)?;
     let (node, python, browser) = (node(&ours, &files), python(&ours, &files), browser(&ours, &files));
-    both_ways(both_ways(node, python), browser)
+    both_ways(both_ways(node, python), browser)?;
+    curl(&ours, &files)?;
+    let programs = build_foreign(&tools::root().join("tests/foreign/providers"))?;
+    run_within(PATIENCE, &mut command(programs.join("ws13-providers")))
 }
 
 /// The tests of the library want one, too.
@@ -75,6 +81,20 @@ fn python(ours: &Served, files: &Files) -> Outcome {
     let mut client = python_script("client.py")?;
     client.arg(wss(ours)).env("SSL_CERT_FILE", &files.ca);
     both_ways(run_within(PATIENCE, &mut client), dial_with(&ws13()?, &wss(&theirs), &["--ca", &files.ca]))
+}
+
+/// libcurl, whose build for PyPI speaks ws and wss, as Debian's does not everywhere: to our server, and to a service on
+/// hyper.
+fn curl(ours: &Served, files: &Files) -> Outcome {
+    let scripts = tools::root().join("tests/foreign/curl");
+    let python = venv("curl", &scripts.join("requirements.txt"))?.join("bin/python");
+    let on_hyper = Served::start(command(example("hyper_echo")?).arg("127.0.0.1:0"))?;
+    for plain in [serve_echo(&[])?, on_hyper] {
+        let mut client = command(&python);
+        client.arg(scripts.join("client.py")).args([&plain.url, &wss(ours), &files.ca]);
+        run_within(PATIENCE, &mut client)?;
+    }
+    Ok(())
 }
 
 fn browser(ours: &Served, files: &Files) -> Outcome {

@@ -2,8 +2,10 @@
 
 use crate::exit::Failure;
 use clap::Args;
+use std::path::PathBuf;
 use ws13::Client;
 use ws13::proxy::Proxy;
+use ws13::tls::{ClientTls, ClientTlsBuilder};
 
 /// How many redirects `--location` follows.
 const REDIRECTS: u32 = 10;
@@ -16,6 +18,10 @@ pub(crate) struct Dialling {
     // Not read by clap, which would repeat a wrong one with its password.
     #[arg(long, value_name = "URL", conflicts_with = "no_proxy")]
     proxy: Option<String>,
+    /// Trust an https:// proxy whose certificate was issued by one of these (a PEM file), in place of those this machine
+    /// trusts
+    #[arg(long, value_name = "PEM", conflicts_with = "no_proxy")]
+    proxy_ca: Vec<PathBuf>,
     /// Go through no proxy, whatever the environment says
     #[arg(long)]
     no_proxy: bool,
@@ -34,6 +40,13 @@ impl Dialling {
             Some(url) => client.proxy(Proxy::new(url).map_err(|error| Failure::Usage(error.to_string()))?),
             None if self.no_proxy => client,
             None => client.proxy_from_env(),
+        };
+        let client = match &self.proxy_ca[..] {
+            [] => client,
+            files => {
+                let trusting = files.iter().try_fold(ClientTls::builder(), ClientTlsBuilder::roots_file);
+                client.proxy_tls(trusting?.key_log().build()?)
+            }
         };
         Ok(if self.location { client.redirects(REDIRECTS) } else { client })
     }

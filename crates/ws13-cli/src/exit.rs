@@ -58,6 +58,9 @@ impl From<ConnectError> for Failure {
         match error.cause() {
             ConnectError::Handshake(ClientError::Refused(response)) => Failure::Refused(response.clone()),
             ConnectError::Redirect(_) => Failure::Redirect(text),
+            ConnectError::ProxyTls { error: TlsError::UnknownIssuer, .. } => {
+                Failure::Connect(format!("{text} (--proxy-ca FILE)"))
+            }
             ConnectError::Handshake(ClientError::Ended)
             | ConnectError::Io(_)
             | ConnectError::Resolve { .. }

@@ -75,11 +75,7 @@ impl AcceptSettings {
 
     /// Says where the request came from, and refuses what comes from a page that may not connect, or by a host name that
     /// is not ours.
-    pub(crate) fn check(
-        &self,
-        mut received: Received,
-        mut info: ConnectInfo,
-    ) -> Result<Received, AcceptError> {
+    pub(crate) fn check(&self, mut received: Received, mut info: ConnectInfo) -> Result<Received, Reject> {
         if self.secure {
             info = info.secure(true);
         }
@@ -95,8 +91,7 @@ impl AcceptSettings {
                 request.set_connect_info(info);
                 self.origins.check_host(request)
             }
-        }
-        .map_err(AcceptError::Refused)?;
+        }?;
         Ok(received)
     }
 }
@@ -116,6 +111,72 @@ pub(crate) fn opened(config: Arc<Config>, agreed: &Agreed, early: &[u8]) -> (Con
     (Connection::new(Role::Server, config).agreed(agreed), inbox)
 }
 
+/// The settings' methods that say which requests are taken, the same for all who take them, which have the
+/// [`AcceptSettings`] at this path of fields.
+macro_rules! request_builder {
+    ($($settings:ident).+) => {
+        /// Limits, keepalive, quirks, compression and further extensions of the connections.
+        #[must_use]
+        pub fn config(mut self, config: impl Into<std::sync::Arc<crate::limits::Config>>) -> Self {
+            self.$($settings).+.set_config(config.into());
+            self
+        }
+
+        /// Speaks a subprotocol; the first one named is the one preferred.
+        #[must_use]
+        pub fn subprotocol(mut self, subprotocol: crate::handshake::Subprotocol) -> Self {
+            self.$($settings).+.options().subprotocols.push(subprotocol);
+            self
+        }
+
+        /// Refuses clients that offer none of the subprotocols; otherwise they are accepted without one.
+        #[must_use]
+        pub fn require_subprotocol(mut self) -> Self {
+            self.$($settings).+.options().require_subprotocol = true;
+            self
+        }
+
+        /// Which web pages may connect: by default those of this server itself.
+        #[must_use]
+        pub fn origins(mut self, origins: crate::handshake::OriginPolicy) -> Self {
+            self.$($settings).+.origins = origins;
+            self
+        }
+
+        /// The host names that are answered to; requests by others get 403. By default any name will do. A list stops
+        /// DNS rebinding: a page of `evil.example`, whose name is made to point to this server's address, is of the
+        /// same origin and would be let in.
+        ///
+        /// After [`origins`](Self::origins), which sets them, too.
+        #[must_use]
+        pub fn hosts(mut self, hosts: impl IntoIterator<Item = crate::handshake::AllowedHost>) -> Self {
+            self.$($settings).+.origins.hosts = Some(hosts.into_iter().collect());
+            self
+        }
+
+        /// Believes these proxies about who the client is, and whether it came by TLS; by default nobody is believed.
+        #[must_use]
+        pub fn behind(mut self, proxies: crate::handshake::Proxies) -> Self {
+            self.$($settings).+.proxies = proxies;
+            self
+        }
+    };
+}
+pub(crate) use request_builder;
+
+/// And those for who reads requests from the stream.
+macro_rules! reader_builder {
+    ($($settings:ident).+) => {
+        /// The limits on a request's head.
+        #[must_use]
+        pub fn head_limits(mut self, limits: crate::handshake::HeadLimits) -> Self {
+            self.$($settings).+.options().limits = limits;
+            self
+        }
+    };
+}
+pub(crate) use reader_builder;
+
 /// The settings' methods, the same for each driver's `Acceptor`, which has them in a field `settings`.
 macro_rules! acceptor_builder {
     () => {
@@ -124,53 +185,14 @@ macro_rules! acceptor_builder {
             Acceptor::default()
         }
 
-        /// Limits, keepalive and quirks of the connections.
-        #[must_use]
-        pub fn config(mut self, config: impl Into<std::sync::Arc<crate::limits::Config>>) -> Self {
-            self.settings.set_config(config.into());
-            self
-        }
-
-        /// Speaks a subprotocol; the first one named is the one preferred.
-        #[must_use]
-        pub fn subprotocol(mut self, subprotocol: crate::handshake::Subprotocol) -> Self {
-            self.settings.options().subprotocols.push(subprotocol);
-            self
-        }
-
-        /// Refuses clients that offer none of the subprotocols; otherwise they are accepted without one.
-        #[must_use]
-        pub fn require_subprotocol(mut self) -> Self {
-            self.settings.options().require_subprotocol = true;
-            self
-        }
-
-        /// The limits on a request's head.
-        #[must_use]
-        pub fn head_limits(mut self, limits: crate::handshake::HeadLimits) -> Self {
-            self.settings.options().limits = limits;
-            self
-        }
-
-        /// Which web pages may connect: by default those of this server itself.
-        #[must_use]
-        pub fn origins(mut self, origins: crate::handshake::OriginPolicy) -> Self {
-            self.settings.origins = origins;
-            self
-        }
+        crate::accept::request_builder!(settings);
+        crate::accept::reader_builder!(settings);
 
         /// Says that clients reach this server by `https:` and `wss:`, which makes it the same origin for pages that
         /// came by `https:`: for streams that are encrypted already, or behind a proxy that encrypts.
         #[must_use]
         pub fn secure(mut self, secure: bool) -> Self {
             self.settings.secure = secure;
-            self
-        }
-
-        /// Believes these proxies about who the client is; by default nobody is believed.
-        #[must_use]
-        pub fn behind(mut self, proxies: crate::handshake::Proxies) -> Self {
-            self.settings.proxies = proxies;
             self
         }
 

@@ -21,6 +21,11 @@
 //! `examples/axum_echo.rs` is a whole program. Layers see the request and the 101 response as any other; a timeout of
 //! theirs ends with the response, not the connection.
 //!
+//! # Who the client is, and TLS
+//! [`WebSocketUpgrade::connect_info`] and [`behind`](WebSocketUpgrade::behind) take proxies into account. Where an
+//! application ends TLS itself, what was agreed on is in the extensions that who accepts its connections puts there: see
+//! [`hyper`](crate::hyper#who-the-client-is-and-tls).
+//!
 //! # Stopping
 //! axum's `with_graceful_shutdown` does not wait for WebSockets. [`Connections`] in an extension layer gets them all, and
 //! closes them:
@@ -40,8 +45,9 @@
 //! # }
 //! ```
 
-pub use crate::hyper::{Connections, Refused, Upgraded, WebSocket};
+pub use crate::hyper::{Connections, Refused, Upgrade, Upgraded, WebSocket};
 
+use crate::handshake::ConnectInfo;
 use crate::hyper::{Asked, Settings, upgrade_builder};
 use axum_core::body::Body;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -78,6 +84,30 @@ pub struct WebSocketUpgrade {
 impl WebSocketUpgrade {
     upgrade_builder!();
 
+    /// Says where the request came from, for [`behind`](Self::behind): axum has it in its
+    /// `ConnectInfo<SocketAddr>`, in applications that are served with it. A [`ConnectInfo`] of ours in the request's
+    /// extensions does the same.
+    ///
+    /// ```
+    /// use axum::extract::ConnectInfo;
+    /// use axum::response::Response;
+    /// use std::net::SocketAddr;
+    /// use ws13::axum::WebSocketUpgrade;
+    /// use ws13::handshake::{Proxies, Trusted};
+    ///
+    /// async fn handler(ConnectInfo(peer): ConnectInfo<SocketAddr>, upgrade: WebSocketUpgrade) -> Response {
+    ///     let proxies = Proxies::trusted(Trusted::networks(["10.0.0.0/8".parse().unwrap()])).x_forwarded();
+    ///     upgrade.connect_info(peer).behind(proxies).on_upgrade(|mut socket| async move { socket.send("hi").await })
+    /// }
+    /// # let app = axum::Router::<()>::new().route("/", axum::routing::any(handler));
+    /// # let _ = app.into_make_service_with_connect_info::<SocketAddr>();
+    /// ```
+    #[must_use]
+    pub fn connect_info(mut self, from: impl Into<ConnectInfo>) -> Self {
+        self.asked.set_connect_info(from.into());
+        self
+    }
+
     /// The headers of the request.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
@@ -96,13 +126,23 @@ impl WebSocketUpgrade {
     where
         F: Future + Send + 'static,
     {
-        match self.asked.accept(&self.settings) {
+        match self.accept() {
             Ok((response, upgrade)) => {
                 upgrade.serve(handler);
-                response.map(Body::from)
+                response
             }
             Err(refused) => refused.into_response(),
         }
+    }
+
+    /// Accepts, and gives the response to return, and the [`Upgrade`] to serve: its request tells who the client is, and
+    /// what it asked for.
+    ///
+    /// # Errors
+    /// [`Refused`], which is a response, too.
+    pub fn accept(self) -> Result<(Response, Upgrade), Refused> {
+        let (response, upgrade) = self.asked.accept(&self.settings)?;
+        Ok((response.map(Body::from), upgrade))
     }
 }
 

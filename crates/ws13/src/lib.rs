@@ -62,7 +62,7 @@
 //! - `hyper`, `axum`: the opening handshake by hyper 1 and axum 0.8.
 //! - `test`: a kit for your own tests; for `[dev-dependencies]`.
 //! - `check`: the conformance suite, [`check`].
-//! - `tracing`: spans and events of a server's connections, never payloads.
+//! - `tracing`: spans and events of connections, a server's and a client's, never payloads.
 //! - `json`: `send_json` and `receive_json` by serde.
 //!
 //! Without any of them the crate is `no_std` with `alloc`: frames, masking, and the connection.

@@ -89,56 +89,12 @@ impl ServerSettings {
 /// The settings' methods, the same for each driver's `Server`, which has them in a field `settings`.
 macro_rules! server_builder {
     () => {
-        /// Limits, keepalive and quirks of the connections.
-        #[must_use]
-        pub fn config(mut self, config: impl Into<std::sync::Arc<crate::limits::Config>>) -> Self {
-            self.settings.accept.set_config(config.into());
-            self
-        }
-
-        /// Speaks a subprotocol; the first one named is the one preferred.
-        #[must_use]
-        pub fn subprotocol(mut self, subprotocol: crate::handshake::Subprotocol) -> Self {
-            self.settings.accept.options().subprotocols.push(subprotocol);
-            self
-        }
-
-        /// Refuses clients that offer none of the subprotocols; otherwise they are accepted without one.
-        #[must_use]
-        pub fn require_subprotocol(mut self) -> Self {
-            self.settings.accept.options().require_subprotocol = true;
-            self
-        }
-
-        /// Which web pages may connect: by default those of this server itself.
-        #[must_use]
-        pub fn origins(mut self, origins: crate::handshake::OriginPolicy) -> Self {
-            self.settings.accept.origins = origins;
-            self
-        }
-
-        /// The host names that this server answers to; others, and plain requests by them, get 403. By default it answers
-        /// to any. A list stops DNS rebinding: a page of `evil.example`, whose name is made to point to this server's
-        /// address, is of the same origin and would be let in.
-        ///
-        /// After [`origins`](Self::origins), which sets them, too.
-        #[must_use]
-        pub fn hosts(mut self, hosts: impl IntoIterator<Item = crate::handshake::AllowedHost>) -> Self {
-            self.settings.accept.origins.hosts = Some(hosts.into_iter().collect());
-            self
-        }
-
-        /// Believes these proxies about who the client is; by default nobody is believed. The limit for each address then
-        /// holds for the client's.
-        #[must_use]
-        pub fn behind(mut self, proxies: crate::handshake::Proxies) -> Self {
-            self.settings.accept.proxies = proxies;
-            self
-        }
+        crate::accept::request_builder!(settings.accept);
+        crate::accept::reader_builder!(settings.accept);
 
         /// How many connections are taken at the same time, handshakes included: by default nine tenths of the
-        /// descriptors that the process may have, and 32 fewer than those at least. Further ones get 503 with `Retry-After`, or nothing at all where they
-        /// come in masses.
+        /// descriptors that the process may have, and 32 fewer than those at least. Further ones get 503 with
+        /// `Retry-After`, or nothing at all where they come in masses.
         #[must_use]
         pub fn max_connections(mut self, most: usize) -> Self {
             self.settings.limits.connections = Some(most);
@@ -147,7 +103,8 @@ macro_rules! server_builder {
 
         /// How many connections one client may have, by its IPv4 address or the first 64 bits of its IPv6 address: by
         /// default 256, and any number from this machine itself, where a proxy may run. Set, it holds for all. Further
-        /// ones get 503 with `Retry-After`.
+        /// ones get 503 with `Retry-After`. Where the proxies are named by [`behind`](Self::behind), the address is the
+        /// client's.
         #[must_use]
         pub fn max_per_address(mut self, most: usize) -> Self {
             self.settings.limits.per_address = Some(most);
@@ -159,13 +116,6 @@ macro_rules! server_builder {
         #[must_use]
         pub fn max_handshakes(mut self, most: usize) -> Self {
             self.settings.limits.handshakes = most.max(1);
-            self
-        }
-
-        /// The limits on a request's head.
-        #[must_use]
-        pub fn head_limits(mut self, limits: crate::handshake::HeadLimits) -> Self {
-            self.settings.accept.options().limits = limits;
             self
         }
 
@@ -235,6 +185,17 @@ pub(crate) fn refusal(error: &AcceptError) -> Refusal<'_> {
         AcceptError::Proxy(_) => Refusal::Proxy,
         AcceptError::Choice(_) | AcceptError::Ended | AcceptError::Io(_) => Refusal::Lost,
     }
+}
+
+/// Counts a handshake that came to nothing, and reports it.
+pub(crate) fn note_refusal(counters: &Counters, info: &ConnectInfo, refused: Refusal<'_>) {
+    counters.refused(refused);
+    #[cfg(feature = "tracing")]
+    {
+        let peer = info.client().map(tracing::field::display);
+        tracing::info!(target: "ws13", peer, reason = %refused, "handshake refused");
+    }
+    let _ = info;
 }
 
 /// The same in random order.

@@ -5,10 +5,13 @@ use crate::connection::{
     CloseCause, Closed, Connection, Event, FactOrEnd, Inbox, Mode, Outbox, Outgoing, Output, Stats,
 };
 use crate::error::{Error, Lost, Misuse};
-use crate::message::{Kind, Message};
+use crate::message::Kind;
+#[cfg(feature = "tokio")]
+use crate::message::Message;
 use crate::pool;
 use crate::time::Timestamp;
 use bytes::Buf;
+use std::any::Any;
 use std::io;
 
 #[derive(Debug)]
@@ -20,11 +23,48 @@ pub(crate) struct State {
     broken: Option<io::Error>,
     /// The end has been given out.
     ended: bool,
+    /// What lasts as long as the connection, such as its place among those of a server.
+    held: Option<Box<Held>>,
+    /// A client's, until its end is reported.
+    #[cfg(feature = "tracing")]
+    span: Option<Box<tracing::Span>>,
 }
+
+/// Boxed once more, so that it is one word in the many that have none.
+#[derive(Debug)]
+struct Held(#[allow(dead_code, reason = "it is there to be dropped")] Box<dyn Any + Send + Sync>);
 
 impl State {
     pub(crate) fn new(connection: Connection, inbox: Inbox) -> Self {
-        State { connection, inbox, outbox: Outbox::new(), broken: None, ended: false }
+        State {
+            connection,
+            inbox,
+            outbox: Outbox::new(),
+            broken: None,
+            ended: false,
+            held: None,
+            #[cfg(feature = "tracing")]
+            span: None,
+        }
+    }
+
+    /// Keeps this until the connection is dropped.
+    pub(crate) fn hold(&mut self, held: impl Send + Sync + 'static) {
+        self.held = Some(Box::new(Held(Box::new(held))));
+    }
+
+    /// Has the end reported in this span.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn report_in(&mut self, span: tracing::Span) {
+        self.span = Some(Box::new(span));
+    }
+
+    #[cfg(feature = "tracing")]
+    #[cold]
+    fn report_end(&mut self) {
+        if let Some(span) = self.span.take() {
+            span.in_scope(|| crate::trace::closed(self.connection.closed(), &self.stats()));
+        }
     }
 
     /// Queues a message.
@@ -63,11 +103,14 @@ impl State {
         let fact = self.connection.next_fact(&mut self.inbox, &mut self.outbox, mode);
         if let Some(FactOrEnd::End) = fact {
             self.ended = true;
+            #[cfg(feature = "tracing")]
+            self.report_end();
         }
         fact.or(self.ended.then_some(FactOrEnd::End))
     }
 
     /// A small message that is next, and here already, for keeps: what `next_fact` would give, made where it is needed.
+    #[cfg(feature = "tokio")]
     #[inline(always)]
     pub(crate) fn next_small_message(&mut self) -> Option<Message> {
         self.connection.next_small_message(&mut self.inbox)
@@ -209,6 +252,14 @@ impl State {
         if self.outbox.is_parked() {
             self.outbox.lease(pool::lease_outgoing());
         }
+    }
+}
+
+/// A socket may be dropped before its end.
+#[cfg(feature = "tracing")]
+impl Drop for State {
+    fn drop(&mut self) {
+        self.report_end();
     }
 }
 

@@ -1,11 +1,14 @@
-//! What a server reports to `tracing`: spans and events, never payloads. Without that feature nothing is left of it.
+//! What is reported to `tracing`: spans and events, never payloads. Without that feature nothing is left of it.
 
+use crate::client::ConnectError;
 #[cfg(feature = "tracing")]
 use crate::connection::{CloseCause, Closed, Stats};
 #[cfg(feature = "tracing")]
 use crate::error::Fault;
 #[cfg(feature = "tracing")]
 use crate::handshake::Request;
+use crate::handshake::Url;
+use crate::state::State;
 
 /// An event of this crate, at a level.
 macro_rules! event {
@@ -21,6 +24,65 @@ pub(crate) use event;
 pub(crate) fn connection(request: &Request) -> tracing::Span {
     let peer = request.peer_addr().map(tracing::field::display);
     tracing::info_span!(target: "ws13", "connection", peer, path = request.path())
+}
+
+/// A client's connection as it is reported: one span from the first attempt to the end.
+#[derive(Debug)]
+pub(crate) struct Dialled {
+    #[cfg(feature = "tracing")]
+    span: tracing::Span,
+}
+
+impl Dialled {
+    /// Of a connection to this URL, which is told without its credentials and its query.
+    pub(crate) fn new(url: &Url) -> Dialled {
+        let _ = url;
+        Dialled {
+            #[cfg(feature = "tracing")]
+            span: tracing::info_span!(target: "ws13", "connection", url = shown(url)),
+        }
+    }
+
+    /// Dials, within the span.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn during<F: Future>(&self, dialling: F) -> impl Future<Output = F::Output> + use<F> {
+        #[cfg(feature = "tracing")]
+        let dialling = tracing::Instrument::instrument(dialling, self.span.clone());
+        dialling
+    }
+
+    /// Dials, within the span.
+    pub(crate) fn run<T>(&self, dial: impl FnOnce() -> T) -> T {
+        #[cfg(feature = "tracing")]
+        let _span = self.span.enter();
+        dial()
+    }
+
+    /// It is open; its end will be reported, too.
+    pub(crate) fn opened(self, state: &mut State) {
+        let _ = state;
+        self.run(|| {
+            event!(info, "connection opened");
+        });
+        #[cfg(feature = "tracing")]
+        state.report_in(self.span);
+    }
+
+    /// Nothing came of it.
+    pub(crate) fn failed(&self, error: &ConnectError) {
+        let _ = error;
+        self.run(|| {
+            event!(warn, %error, "connection failed");
+        });
+    }
+}
+
+/// A query may have a token in it.
+#[cfg(feature = "tracing")]
+pub(crate) fn shown(url: &Url) -> String {
+    let mut shown = url.to_string();
+    shown.truncate(shown.find('?').unwrap_or(shown.len()));
+    shown
 }
 
 /// How a connection ended. The peer's reason is escaped: it is anybody's text.

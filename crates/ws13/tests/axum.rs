@@ -389,6 +389,32 @@ async fn a_graceful_end_closes_the_websockets_with_1001() {
 }
 
 #[tokio::test]
+async fn the_end_can_be_spread() {
+    let connections = Connections::new();
+    let app = Router::new().route("/chat", any(upgraded)).layer(Extension(connections.clone()));
+    let address = serve(app).await;
+    let mut sockets = Vec::new();
+    for _ in 0..10 {
+        let mut socket = connect(address).await;
+        // The handler runs.
+        soon(socket.send("hi")).await.unwrap();
+        soon(socket.receive()).await.unwrap();
+        sockets.push(socket);
+    }
+    let start = Instant::now();
+    let told = sockets.into_iter().map(|mut socket| async move {
+        assert_eq!(soon(socket.receive()).await.unwrap(), None);
+        assert_eq!(socket.closed().unwrap().code(), 1001);
+        start.elapsed()
+    });
+    let spread = Duration::from_millis(500);
+    let closing = connections.close_spread(spread, Duration::from_secs(10));
+    let (times, ()) = tokio::join!(futures_util::future::join_all(told), soon(closing));
+    let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());
+    assert!(*last - *first > spread / 2, "{times:?}");
+}
+
+#[tokio::test]
 async fn after_the_end_there_are_no_more() {
     let connections = Connections::new();
     let app = Router::new().route("/chat", any(upgraded)).layer(Extension(connections.clone()));

@@ -190,3 +190,34 @@ fn the_last_round_trip_is_counted_when_a_connection_ends() {
     let now = running.until(|now| now.open == 0);
     assert_eq!(now.round_trips.count(), 1, "{now:?}");
 }
+
+/// A loop of the user's own: sockets have their places as long as they live, their halves too.
+#[test]
+fn the_limits_hold_for_who_accepts_by_himself() {
+    let server = Server::bind("127.0.0.1:0").unwrap().max_connections(3).max_per_address(2);
+    let LocalAddr::Tcp(address) = server.local_addr().unwrap() else { panic!("it listens on TCP") };
+    let (metrics, stop) = (server.metrics(), server.stop_handle());
+    let (accepted, accepting) = std::sync::mpsc::channel();
+    let thread = thread::spawn(move || {
+        while let Ok((_, socket)) = server.accept() {
+            accepted.send(socket).unwrap();
+        }
+        Ok(())
+    });
+    let running = Running { address, metrics, stop, thread };
+    let (one, two) = (running.status(), running.status());
+    assert_eq!((one.1, two.1), (101, 101));
+    let (first, _second) = (accepting.recv().unwrap(), accepting.recv().unwrap());
+    running.until(|now| (now.open, now.handshakes_open) == (2, 0));
+    assert_eq!(running.status().1, 503);
+    // A half is enough to keep the place.
+    let (sender, receiver) = first.split().unwrap();
+    drop(receiver);
+    assert_eq!(running.status().1, 503);
+    drop(sender);
+    running.until(|now| now.open == 1);
+    assert_eq!(running.status().1, 101);
+    assert_eq!(running.metrics.snapshot().refused.get("address"), Some(&2));
+    running.stop.stop();
+    running.thread.join().unwrap().unwrap();
+}

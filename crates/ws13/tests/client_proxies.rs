@@ -50,6 +50,17 @@ fn ws_goes_through_a_tunnel_by_name() {
     }
 }
 
+#[tokio::test]
+async fn a_peer_dials_through_a_tunnel_too() {
+    let (proxy, server) = (connecting(), Scripted::opening());
+    let url = format!("ws://example.test:{}/chat", server.address.port());
+    let peer = ws13::Peer::bind("127.0.0.1:0").await.unwrap();
+    peer.client(&url).unwrap().proxy(http(&proxy)).connect().await.unwrap();
+    let peer = ws13::blocking::Peer::bind("127.0.0.1:0").unwrap();
+    peer.client(&url).unwrap().proxy(http(&proxy)).connect().unwrap();
+    assert_eq!((proxy.heads().len(), server.heads().len()), (2, 2));
+}
+
 #[test]
 fn exceptions_are_reached_directly() {
     let (proxy, server) = (connecting(), Scripted::opening());

@@ -489,3 +489,34 @@ async fn what_compression_saves_is_counted() {
     assert_eq!((now.inflated_from, now.deflated_to), (own.deflated_to, own.inflated_from));
     assert!((10..1000).contains(&now.inflated_from), "{now:?}");
 }
+
+/// A loop of the user's own: sockets have their places as long as they live, their halves too.
+#[tokio::test]
+async fn the_limits_hold_for_who_accepts_by_himself() {
+    let (server, address) = net::server().await;
+    let server = server.max_connections(3).max_per_address(2);
+    let metrics = server.metrics();
+    let (accepted, mut accepting) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            accepted.send(server.accept().await.unwrap().1).unwrap();
+        }
+    });
+    let (one, two) = (net::dial(address, "").await, net::dial(address, "").await);
+    let (first, mut second) = (accepting.recv().await.unwrap(), accepting.recv().await.unwrap());
+    assert_eq!((metrics.snapshot().open, metrics.snapshot().handshakes_open), (2, 0));
+    let third = net::dial(address, "").await.1;
+    assert!(third.starts_with("HTTP/1.1 503 "), "{third}");
+    // A half is enough to keep the place.
+    let (sender, receiver) = first.split();
+    drop(receiver);
+    assert!(net::dial(address, "").await.1.starts_with("HTTP/1.1 503 "));
+    drop(sender);
+    let (mut again, head) = net::dial(address, "").await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    let _again = accepting.recv().await.unwrap();
+    assert_eq!(metrics.snapshot().refused.get("address"), Some(&2));
+    second.send("hi").await.unwrap();
+    again.write_all(&masked(0x81, b"hi")).await.unwrap();
+    drop((one, two));
+}

@@ -1,4 +1,5 @@
-//! wss:// through proxies, proxies that are reached by TLS themselves, and redirects to wss://; by both drivers.
+//! wss:// through proxies, proxies that are reached by TLS themselves, and redirects to wss:// and from it; by both
+//! drivers.
 #![cfg(all(feature = "tokio", feature = "tls"))]
 
 #[path = "common/certificates.rs"]
@@ -20,9 +21,12 @@ use tls::{serve, serve_blocking, serve_plain, trusting};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use ws13::handshake::server::Accept;
+use ws13::handshake::{Proxies, Reply, Request, Trusted};
+use ws13::http::StatusCode;
 use ws13::proxy::Proxy;
-use ws13::tls::{ServerTls, TlsError};
-use ws13::{CloseCode, ConnectError, blocking};
+use ws13::tls::{ClientTls, ServerTls, TlsError};
+use ws13::{Client, CloseCode, ConnectError, LocalAddr, Server, blocking};
 
 /// A message that needs many records, each way at once.
 const LARGE: usize = 500_000;
@@ -222,5 +226,97 @@ async fn a_redirect_leads_from_ws_to_wss() {
     let tls = trusting(&ca);
     for outcome in by_each_driver!(format!("ws://{plain}/"), |client| client.tls(tls.clone()).redirects(1)) {
         outcome.unwrap();
+    }
+}
+
+/// Redirects a request for `/to/LOCATION` there; otherwise tells how many certificates the client showed.
+async fn counts_certificates(tls: ServerTls) -> SocketAddr {
+    let server = Server::bind("127.0.0.1:0").await.unwrap().tls(tls);
+    let LocalAddr::Tcp(address) = server.local_addr().unwrap() else { panic!("it is TCP") };
+    let server = server.on_request(|request| match request.path().strip_prefix("/to/") {
+        Some(to) => Err(Reply::new(StatusCode::FOUND).header("Location", to).unwrap()),
+        None => Ok(Accept::new()),
+    });
+    tokio::spawn(server.serve(|_, mut socket| async move {
+        let shown = socket.tls().unwrap().peer_certificates.len();
+        socket.send(shown.to_string()).await
+    }));
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_certificate_is_not_shown_to_another_origin_after_a_redirect() {
+    let ca = Ca::new("of both sides");
+    let (pair, mine) = (ca.issue(&["localhost"]), ca.issue(&["me"]));
+    let tls = ServerTls::builder_pem(pair.chain, pair.key).unwrap().client_roots_pem(&ca.pem).unwrap();
+    let tls = tls.client_certificate_optional().build().unwrap();
+    // The same name and the same tickets: only the port differs.
+    let (one, other) = (counts_certificates(tls.clone()).await, counts_certificates(tls).await);
+    let showing = ClientTls::builder().roots_pem(&ca.pem).unwrap();
+    let showing = showing.certificate_pem(mine.chain, mine.key).unwrap().build().unwrap();
+    let url = |server: SocketAddr, path: &str| format!("wss://localhost:{}{path}", server.port());
+    for (path, shown) in [
+        ("/".to_owned(), "1"),
+        ("/to//here".to_owned(), "1"),
+        (format!("/to/{}", url(other, "/")), "0"),
+        // There and back again.
+        (format!("/to/{}", url(other, &format!("/to/{}", url(one, "/")))), "0"),
+        ("/".to_owned(), "1"),
+    ] {
+        let url = url(one, &path);
+        let client = Client::new(&url).unwrap().tls(showing.clone()).redirects(2);
+        let mut socket = soon(client.connect()).await.unwrap();
+        assert_eq!(soon(socket.receive()).await.unwrap(), Some(shown.into()), "{url}");
+        let client = blocking::Client::new(&url).unwrap().tls(showing.clone()).redirects(2);
+        let told = tokio::task::spawn_blocking(move || client.connect().unwrap().receive().unwrap());
+        assert_eq!(soon(told).await.unwrap(), Some(shown.into()), "{url}, blocking");
+    }
+}
+
+/// What haproxy does by `send-proxy` in front of a server that ends TLS: its header, and then the client's bytes.
+async fn before_tls(server: SocketAddr, header: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(server).await.unwrap();
+                server.write_all(header).await.unwrap();
+                let _ = copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_of_the_proxy_protocol_stands_before_tls() {
+    let ca = Ca::new("the server's");
+    let pair = ca.issue(&["localhost"]);
+    let tls = ServerTls::from_pem(pair.chain, pair.key).unwrap();
+    let proxies = || Proxies::trusted(Trusted::networks(["127.0.0.1".parse().unwrap()])).proxy_protocol();
+    let told = |request: &Request| {
+        let info = request.connect_info();
+        format!("{} {}", info.client().unwrap(), info.is_secure())
+    };
+    let server = Server::bind("127.0.0.1:0").await.unwrap().tls(tls.clone()).behind(proxies());
+    let LocalAddr::Tcp(one) = server.local_addr().unwrap() else { panic!("it is TCP") };
+    tokio::spawn(server.serve(move |request, mut socket| async move { socket.send(told(&request)).await }));
+    let server = blocking::Server::bind("127.0.0.1:0").unwrap().tls(tls).behind(proxies());
+    let LocalAddr::Tcp(two) = server.local_addr().unwrap() else { panic!("it is TCP") };
+    std::thread::spawn(move || server.serve(move |request, mut socket| socket.send(told(&request))));
+    for server in [one, two] {
+        for header in [
+            &b"PROXY TCP4 192.0.2.1 198.51.100.7 7 443\r\n"[..],
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x07\0\x07\x01\xbb",
+        ] {
+            let url = format!("wss://localhost:{}/", before_tls(server, header).await.port());
+            let mut socket = soon(Client::new(&url).unwrap().tls(trusting(&ca)).connect()).await.unwrap();
+            assert_eq!(soon(socket.receive()).await.unwrap(), Some("192.0.2.1:7 true".into()));
+        }
+        // Inside of TLS it is no header of the PROXY protocol, and before it there has to be one.
+        let url = format!("wss://localhost:{}/", before_tls(server, b"").await.port());
+        let refused = soon(Client::new(&url).unwrap().tls(trusting(&ca)).connect()).await.unwrap_err();
+        assert!(matches!(refused, ConnectError::Tls(_) | ConnectError::Io(_)), "{refused}");
     }
 }

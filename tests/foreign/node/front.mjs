@@ -1,7 +1,7 @@
 // npm's `ws` as a client of `ws13 serve` behind nginx and haproxy.
 //
 //   node front.mjs nginx PLAIN-PORT TLS-PORT
-//   node front.mjs haproxy VERSION1-PORT VERSION2-PORT
+//   node front.mjs haproxy VERSION1-PORT VERSION2-PORT SECURE1-PORT SECURE2-PORT
 //
 // The servers believe 127.0.0.1, and take one connection from each address: this machine has more of them.
 import { once } from 'node:events'
@@ -12,11 +12,11 @@ import WebSocket from 'ws'
 const PATIENCE = 60_000
 const LIFE = 30_000
 
-const [kind, first, second] = process.argv.slice(2)
+const [kind, ...ports] = process.argv.slice(2)
 let passed = 0
 let failed = 0
 
-await (kind === 'nginx' ? nginx(first, second) : haproxy(first, second))
+await (kind === 'nginx' ? nginx(...ports) : haproxy(...ports))
 console.log(`${passed} passed, ${failed} failed`)
 process.exit(failed === 0 && passed > 0 ? 0 : 1)
 
@@ -60,10 +60,20 @@ async function nginx(plain, tls) {
   })
 }
 
-async function haproxy(version1, version2) {
+async function haproxy(version1, version2, secure1, secure2) {
   for (const [version, port] of [[1, version1], [2, version2]]) {
     await check(`version ${version}: the client's address counts`, async () => {
       await oneForEachAddress(`ws://127.0.0.1:${port}/`)
+    })
+  }
+  for (const [version, port] of [[1, secure1], [2, secure2]]) {
+    await check(`version ${version} before TLS: the client's address counts, and its page's scheme`, async () => {
+      const url = `wss://127.0.0.1:${port}/`
+      await oneForEachAddress(url)
+      const page = await open(url, { localAddress: '127.0.0.30', origin: `https://127.0.0.1:${port}` })
+      await echoes(page)
+      await bye(page)
+      await refused(url, 403, { localAddress: '127.0.0.31', origin: `http://127.0.0.1:${port}` })
     })
   }
   await check('health checks are understood, and none is refused for its header', async () => {

@@ -1,6 +1,5 @@
 //! The plain HTTP that `ws13 serve` answers beside its WebSockets.
 
-use super::tally::Tally;
 use ws13::Metrics;
 use ws13::handshake::{Reply, Request};
 
@@ -10,35 +9,38 @@ const CONSOLE: &str = include_str!("console.html");
 /// `/` is the console page, `/healthz` is `ok`, `/compression` tells what compression saves, `/metrics` the figures where
 /// they are shown; anything else is a 404.
 pub(super) fn answer(
-    metrics: Option<Metrics>,
+    metrics: Metrics,
+    shown: bool,
     shows_figures: impl Fn(&Request) -> bool + Send + Sync + 'static,
-    tally: Tally,
 ) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
-    move |request| match (&metrics, request.path()) {
-        (Some(metrics), "/metrics") if shows_figures(request) => metrics.reply(),
-        (Some(_), "/metrics") => {
+    move |request| match request.path() {
+        "/metrics" if shown && shows_figures(request) => metrics.reply(),
+        "/metrics" if shown => {
             Reply::forbidden("the figures are shown to this machine, or by a name of --allow-host")
         }
-        _ => page_or_health(request, &tally),
+        _ => page_or_health(request, &metrics),
     }
 }
 
-fn page_or_health(request: &Request, tally: &Tally) -> Reply {
+fn page_or_health(request: &Request, metrics: &Metrics) -> Reply {
     if !matches!(request.method().as_str(), "GET" | "HEAD") {
         return Reply::method_not_allowed();
     }
     match request.path() {
         "/" => page().unwrap_or_else(|_| Reply::internal_error()),
         "/healthz" => Reply::text(ws13::http::StatusCode::OK, "ok"),
-        "/compression" => compression(tally).unwrap_or_else(|_| Reply::internal_error()),
+        "/compression" => compression(metrics).unwrap_or_else(|_| Reply::internal_error()),
         _ => Reply::not_found(),
     }
 }
 
-fn compression(tally: &Tally) -> Result<Reply, ws13::handshake::Invalid> {
+/// As JSON: bytes of all messages that were compressed, both ways, and what they were on the wire.
+fn compression(metrics: &Metrics) -> Result<Reply, ws13::handshake::Invalid> {
+    let now = metrics.snapshot();
+    let (messages, wire) = (now.inflated_to + now.deflated_from, now.inflated_from + now.deflated_to);
     Reply::new(ws13::http::StatusCode::OK)
         .header("Cache-Control", "no-store")?
-        .body("application/json", tally.json())
+        .body("application/json", format!("{{\"messages\":{messages},\"wire\":{wire}}}"))
 }
 
 fn page() -> Result<Reply, ws13::handshake::Invalid> {

@@ -5,7 +5,6 @@ mod capacity;
 mod http;
 mod listen;
 mod room;
-mod tally;
 pub(crate) mod tls;
 
 use crate::exit::Failure;
@@ -15,7 +14,6 @@ use capacity::Capacity;
 use clap::{Args, ValueEnum};
 use room::Room;
 use std::time::Duration;
-use tally::Tally;
 use ws13::handshake::{Request, Subprotocol};
 use ws13::{Config, Deflate, Error, Event, LocalAddr, Server, Stream, WebSocket};
 
@@ -77,12 +75,11 @@ impl Serve {
     async fn serve(self) -> Result<(), Failure> {
         let server = listen::bind(self.listen.as_deref()).await?;
         let address = server.local_addr()?;
-        let metrics = self.metrics.then(|| server.metrics());
+        let metrics = server.metrics();
         let config = self.config();
         let room = Room::new(&config);
-        let tally = Tally::default();
         let server = self.access.apply(self.capacity.apply(server.config(config)), &address);
-        let mut server = server.on_http(http::answer(metrics, self.access.shows_figures(), tally.clone()));
+        let mut server = server.on_http(http::answer(metrics, self.metrics, self.access.shows_figures()));
         let tls = self.tls.settings(self.listen.as_deref().unwrap_or_default())?;
         if let Some(tls) = &tls {
             server = server.tls(tls.clone());
@@ -100,10 +97,10 @@ impl Serve {
         }
         match self.mode {
             Mode::Echo => {
-                self.run_on_cores(server, move |_, socket| echo(socket, tally.clone()), stop).await?;
+                self.run_on_cores(server, |_, socket| echo(socket), stop).await?;
             }
             Mode::Broadcast => {
-                let member = move |_, socket| room.clone().member(socket, tally.clone());
+                let member = move |_, socket| room.clone().member(socket);
                 self.run_on_cores(server, member, stop).await?;
             }
         }
@@ -139,10 +136,7 @@ impl Serve {
 }
 
 /// Sends each message back, out of the buffer that it came in.
-async fn echo(mut socket: WebSocket<Stream>, tally: Tally) -> Result<(), Error> {
-    if socket.extensions().is_some() {
-        return echo_and_count(socket, tally).await;
-    }
+async fn echo(mut socket: WebSocket<Stream>) -> Result<(), Error> {
     while let Some(mut lent) = socket.receive_ref().await? {
         while let Some((event, mut output)) = lent.next_event() {
             if let Event::Message(message) = event {
@@ -151,25 +145,6 @@ async fn echo(mut socket: WebSocket<Stream>, tally: Tally) -> Result<(), Error> 
         }
     }
     Ok(())
-}
-
-/// The same, and counts what compression saves.
-async fn echo_and_count(mut socket: WebSocket<Stream>, tally: Tally) -> Result<(), Error> {
-    let mut tally = tally.connection();
-    loop {
-        match socket.receive_ref().await? {
-            None => return Ok(()),
-            Some(mut lent) => {
-                while let Some((event, mut output)) = lent.next_event() {
-                    if let Event::Message(message) = event {
-                        tally.messages(2 * message.as_bytes().len());
-                        output.send(message)?;
-                    }
-                }
-            }
-        }
-        tally.wire(socket.bytes_read() + socket.bytes_written() + socket.queued() as u64);
-    }
 }
 
 fn announce(mode: Mode, address: &LocalAddr, secure: bool) {

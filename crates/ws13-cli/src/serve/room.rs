@@ -1,6 +1,5 @@
 //! `ws13 serve broadcast`: what one says goes to all the others.
 
-use super::tally::Tally;
 use ws13::{Broadcast, Config, Error, Stream, WebSocket};
 
 /// All who are connected.
@@ -14,16 +13,10 @@ impl Room {
     }
 
     /// Passes on what one member says, as long as it is connected.
-    pub(super) async fn member(self, mut socket: WebSocket<Stream>, tally: Tally) -> Result<(), Error> {
-        let mut tally = socket.extensions().map(|_| tally.connection());
+    pub(super) async fn member(self, socket: WebSocket<Stream>) -> Result<(), Error> {
         let (sender, mut receiver) = socket.split();
         let member = self.0.subscribe(&sender);
         while let Some(message) = receiver.receive().await? {
-            if let Some(tally) = &mut tally {
-                // What others say to this one is counted at the next word of its own.
-                tally.messages(message.len());
-                tally.wire(receiver.bytes_read());
-            }
             self.0.send_to_others(&member, message);
         }
         Ok(())

@@ -7,6 +7,7 @@ use super::transport::Transport;
 use super::websocket::WebSocket;
 use crate::client::{ClientSettings, ConnectError, Opened, Phase, Progress, client_builder, or_end};
 use crate::handshake::Response;
+use crate::trace::Dialled;
 use std::io;
 use std::net::SocketAddr;
 
@@ -65,6 +66,13 @@ impl Client {
     /// # Errors
     /// As [`connect`](Client::connect).
     pub fn connect_with_response(mut self) -> Result<(WebSocket<Stream>, Response), ConnectError> {
+        let dialled = Dialled::new(&self.settings.url);
+        let made = dialled.run(|| self.follow());
+        report(dialled, made)
+    }
+
+    /// Connects, to wherever the server redirects.
+    fn follow(&mut self) -> Made<Stream> {
         self.settings.check()?;
         let (deadline, mut progress) = (Deadline::after(self.settings.timeout), Progress::default());
         loop {
@@ -83,9 +91,10 @@ impl Client {
     /// # Errors
     /// As [`connect`](Client::connect).
     pub fn connect_on<S: Transport>(self, stream: S) -> Result<(WebSocket<S>, Response), ConnectError> {
-        let deadline = Deadline::after(self.settings.timeout);
-        let made = handshake(&self.settings, stream, deadline);
-        made.map_err(|error| or_timeout(&self.settings, deadline, &mut Progress::default(), error))
+        let (deadline, dialled) = (Deadline::after(self.settings.timeout), Dialled::new(&self.settings.url));
+        let made = dialled.run(|| handshake(&self.settings, stream, deadline));
+        let or_timeout = |error| or_timeout(&self.settings, deadline, &mut Progress::default(), error);
+        report(dialled, made.map_err(or_timeout))
     }
 
     fn dial_and_upgrade(
@@ -98,6 +107,16 @@ impl Client {
         progress.phase = Phase::Handshake;
         handshake(settings, stream, deadline)
     }
+}
+
+type Made<S> = Result<(WebSocket<S>, Response), ConnectError>;
+
+fn report<S>(dialled: Dialled, mut made: Made<S>) -> Made<S> {
+    match &mut made {
+        Ok((socket, _)) => dialled.opened(&mut socket.handle.access()),
+        Err(error) => dialled.failed(error),
+    }
+    made
 }
 
 fn handshake<S: Transport>(

@@ -2,6 +2,7 @@
 
 use super::net::Stream;
 use super::shared::Shared;
+use super::websocket::WebSocket;
 use crate::server::{
     AddressKey, ConnectionLimits, Counters, Counts, Drain, Open as OpenSum, REFUSALS, shuffled,
 };
@@ -88,7 +89,7 @@ impl Connections {
         open.next += 1;
         open.handshakes += 1;
         open.entries.insert(key, Connected { stream, shared: None });
-        Some(Entry { connections: Arc::clone(self), key, from: None })
+        Some(Entry { connections: Arc::clone(self), key, from: None, given_away: false })
     }
 
     /// The right to answer a refusal; `None` when too many are being answered.
@@ -157,6 +158,8 @@ pub(super) struct Entry {
     connections: Arc<Connections>,
     key: usize,
     from: Option<AddressKey>,
+    /// It is the user's own, and no handshake any more.
+    given_away: bool,
 }
 
 impl Entry {
@@ -170,6 +173,14 @@ impl Entry {
         let Some(address) = address.filter(|_| self.from.is_none()) else { return true };
         self.from = self.connections.lock().counts.enter_from(address);
         self.from.is_some()
+    }
+
+    /// The socket goes to the user, and with it the place, until it is dropped.
+    pub(super) fn give_away(mut self, socket: &mut WebSocket<Stream>) {
+        self.given_away = true;
+        self.connections.lock().handshakes -= 1;
+        self.connections.changed.notify_all();
+        socket.handle.access().hold(self);
     }
 
     pub(super) fn connected(&self, shared: &Arc<Shared<Stream>>) {
@@ -194,7 +205,7 @@ impl Drop for Entry {
         let mut open = self.connections.lock();
         let connected = open.entries.remove(&self.key);
         open.counts.leave(self.from);
-        if connected.as_ref().is_some_and(|connected| connected.shared.is_none()) {
+        if !self.given_away && connected.as_ref().is_some_and(|connected| connected.shared.is_none()) {
             open.handshakes -= 1;
         }
         drop(open);

@@ -30,6 +30,36 @@
 //!
 //! A connection keeps its deadlines by the read and write timeouts of its stream: see [`Transport`]. Where one thread
 //! sends while another receives, [`WebSocket::split`] makes two halves.
+//!
+//! # Staying connected
+//! There is no counterpart of `ws13::reconnect` here: what it does between connections, to wait, keep what is sent
+//! meanwhile and close at once when told to, would take threads of its own behind every client. A loop is all that a
+//! thread of yours needs; [`Backoff`] is the same for both drivers:
+//!
+//! ```no_run
+//! use std::thread::sleep;
+//! use ws13::blocking::{Backoff, Client};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (backoff, mut failures) = (Backoff::default(), 0);
+//! loop {
+//!     let retry_after = match Client::new("wss://example.com/feed")?.bearer("fresh token").connect() {
+//!         Ok(mut socket) => {
+//!             failures = 0;
+//!             socket.send("subscribe")?;
+//!             while let Ok(Some(message)) = socket.receive() {
+//!                 println!("{message:?}");
+//!             }
+//!             None
+//!         }
+//!         Err(error) if error.is_temporary() => error.retry_after(),
+//!         Err(error) => return Err(error.into()),
+//!     };
+//!     failures += 1;
+//!     sleep(backoff.delay(failures, retry_after));
+//! }
+//! # }
+//! ```
 
 mod accept;
 mod client;
@@ -52,6 +82,7 @@ mod tls;
 mod transport;
 mod websocket;
 
+pub use crate::client::Backoff;
 pub use accept::{Acceptor, Asked, Opening, Plain};
 pub use client::{Client, connect};
 pub use net::Stream;

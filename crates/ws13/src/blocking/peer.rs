@@ -99,13 +99,29 @@ impl Peer {
     /// # Errors
     /// As [`Client::connect`].
     pub fn dial(&self, url: &str) -> Result<WebSocket<Stream>, ConnectError> {
+        self.client(url)?.connect()
+    }
+
+    /// A client with this peer's settings, for who needs more to call somebody: a proxy, headers, a subprotocol, a
+    /// certificate.
+    ///
+    /// ```no_run
+    /// # fn run(peer: ws13::blocking::Peer) -> Result<(), Box<dyn std::error::Error>> {
+    /// let socket = peer.client("wss://example.com/")?.proxy_from_env().redirects(3).connect()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn client(&self, url: &str) -> Result<Client, ConnectError> {
         let client = Client::new(url)?.config(Arc::clone(&self.config));
         #[cfg(feature = "tls")]
         let client = match &self.tls {
             Some(tls) => client.tls(tls.clone()),
             None => client,
         };
-        client.connect()
+        Ok(client)
     }
 }
 

@@ -7,7 +7,7 @@ use super::websocket::WebSocket;
 use crate::accept::AcceptError;
 use crate::handshake::{ConnectInfo, Reject, Request};
 use crate::server::{
-    BACK_OFF, Counters, LocalAddr, Metrics, Refusal, ServerSettings, refusal, server_builder,
+    BACK_OFF, Counters, LocalAddr, Metrics, Refusal, ServerSettings, note_refusal, refusal, server_builder,
 };
 use crate::trace;
 use std::fmt;
@@ -17,9 +17,9 @@ use std::net::{TcpListener, ToSocketAddrs};
 use std::os::unix::net::UnixListener;
 #[cfg(unix)]
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Once};
 use std::thread;
 
 /// A WebSocket server on a TCP or Unix socket.
@@ -44,6 +44,8 @@ pub struct Server {
     stop: StopHandle,
     connections: Arc<Connections>,
     counters: Arc<Counters>,
+    /// The limits hold from the first connection on.
+    limited: Once,
 }
 
 impl Server {
@@ -77,7 +79,8 @@ impl Server {
         let stop = StopHandle { stopped: Arc::default(), address: listener.local_addr()? };
         let counters = Arc::new(Counters::default());
         let connections = Arc::new(Connections::new(Arc::clone(&counters)));
-        Ok(Server { listener, settings: ServerSettings::default(), stop, connections, counters })
+        let (settings, limited) = (ServerSettings::default(), Once::new());
+        Ok(Server { listener, settings, stop, connections, counters, limited })
     }
 
     /// Where it listens.
@@ -115,8 +118,8 @@ impl Server {
     where
         H: Fn(Request, WebSocket<Stream>) -> R + Send + Sync + 'static,
     {
+        self.limit();
         let Server { listener, settings, stop, connections, .. } = self;
-        connections.set_limits(settings.limits);
         let service = Arc::new(Service { settings, handler, connections });
         accept_until(&listener, &stop, &service, |stream, entry| {
             let service = Arc::clone(&service);
@@ -127,9 +130,13 @@ impl Server {
         Ok(())
     }
 
+    fn limit(&self) {
+        self.limited.call_once(|| self.connections.set_limits(self.settings.limits));
+    }
+
     /// Accepts one connection and does its opening handshake, for those who want a loop of their own. Plain HTTP
-    /// requests and failed handshakes are answered, and then the next connection is waited for. The limits on connections
-    /// do not hold here.
+    /// requests and failed handshakes are answered, and then the next connection is waited for. A socket has its place
+    /// among the [connections](Server::max_connections), altogether and of its address, until it is dropped.
     ///
     /// A client that is slow with its handshake keeps others waiting, up to the handshake timeout; call it from
     /// several threads, or use [`serve`](Server::serve).
@@ -145,9 +152,10 @@ impl Server {
                 return Err(io::Error::other("the server was stopped"));
             }
             let stream = accepted?;
-            // The handshake alone: what comes of it is the caller's.
-            let Some(mut entry) = self.connections.admit(stream.clone()) else { continue };
-            if let Some((socket, request)) = open(&self.settings, stream, &mut entry) {
+            self.limit();
+            let Some(mut entry) = admit(&self.settings, &self.connections, &stream) else { continue };
+            if let Some((mut socket, request)) = open(&self.settings, stream, &mut entry) {
+                entry.give_away(&mut socket);
                 return Ok((request, socket));
             }
         }
@@ -155,13 +163,14 @@ impl Server {
 
     /// Hands over each connection when its handshake is done, until it is stopped.
     pub(super) fn hand_over(self, sockets: &SyncSender<WebSocket<Stream>>) {
+        self.limit();
         let Server { listener, settings, stop, connections, .. } = self;
-        connections.set_limits(settings.limits);
         let service = Arc::new(Service { settings, handler: (), connections });
         accept_until(&listener, &stop, &service, |stream, mut entry| {
             let (service, sockets) = (Arc::clone(&service), sockets.clone());
             spawn(move || {
-                if let Some((socket, _)) = open(&service.settings, stream, &mut entry) {
+                if let Some((mut socket, _)) = open(&service.settings, stream, &mut entry) {
+                    entry.give_away(&mut socket);
                     // When nobody is there to take it, it is dropped.
                     let _ = sockets.send(socket);
                 }
@@ -214,10 +223,11 @@ fn accept_until<H>(
         if stop.is_stopped() {
             return;
         }
-        let begun = accepted.and_then(|stream| match admit(service, &stream) {
-            Some(entry) => begin(stream, entry),
-            None => Ok(()),
-        });
+        let begun =
+            accepted.and_then(|stream| match admit(&service.settings, &service.connections, &stream) {
+                Some(entry) => begin(stream, entry),
+                None => Ok(()),
+            });
         match begun {
             Ok(()) => back_off = BACK_OFF.0,
             Err(error) => {
@@ -234,20 +244,20 @@ fn accept_until<H>(
 
 /// A place for a new connection, unless there are too many, altogether or from this address. Who is refused is told so,
 /// as long as there are few of them.
-fn admit<H>(service: &Service<H>, stream: &Stream) -> Option<Entry> {
+fn admit(settings: &ServerSettings, connections: &Arc<Connections>, stream: &Stream) -> Option<Entry> {
     let info = ConnectInfo::new(stream.peer_addr(), None);
-    let refused = match service.connections.admit(stream.clone()) {
+    let refused = match connections.admit(stream.clone()) {
         None => Refusal::TooManyConnections,
         Some(mut entry) => {
             let address = info.client().map(|client| client.ip());
-            if !service.settings.knows_client(&info) || entry.comes_from(address) {
+            if !settings.knows_client(&info) || entry.comes_from(address) {
                 return Some(entry);
             }
             Refusal::TooManyFromAddress
         }
     };
-    note_refusal(service.connections.counters(), &info, refused);
-    if let Some(refusing) = service.connections.refusing() {
+    note_refusal(connections.counters(), &info, refused);
+    if let Some(refusing) = connections.refusing() {
         let stream = stream.clone();
         // Without a thread, and when it cannot be written, there is no answer.
         let _ = spawn(move || {
@@ -256,16 +266,6 @@ fn admit<H>(service: &Service<H>, stream: &Stream) -> Option<Entry> {
         });
     }
     None
-}
-
-fn note_refusal(counters: &Counters, info: &ConnectInfo, refused: Refusal<'_>) {
-    counters.refused(refused);
-    #[cfg(feature = "tracing")]
-    {
-        let peer = info.client().map(tracing::field::display);
-        tracing::info!(target: "ws13", peer, reason = %refused, "handshake refused");
-    }
-    let _ = info;
 }
 
 fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<()> {

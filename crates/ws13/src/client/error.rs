@@ -222,3 +222,20 @@ impl From<TlsError> for ConnectError {
         ConnectError::Tls(error)
     }
 }
+
+/// An answer that is no 101, with this header.
+#[cfg(test)]
+pub(super) fn refused(status: u16, header: Option<(&'static str, &'static str)>) -> ConnectError {
+    use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+    let mut headers = HeaderMap::new();
+    headers
+        .extend(header.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))));
+    ConnectError::Handshake(ClientError::Refused(Box::new(Response {
+        status: StatusCode::from_u16(status).unwrap(),
+        reason: String::new(),
+        version: Version::HTTP_11,
+        headers,
+        body: Vec::new(),
+        truncated: false,
+    })))
+}

@@ -1,6 +1,7 @@
 //! A client's settings, whichever driver dials with them.
 
 mod attempts;
+mod backoff;
 mod error;
 mod redirect;
 mod retry;
@@ -8,6 +9,7 @@ mod tcp;
 
 pub use attempts::Attempt;
 pub(crate) use attempts::{Progress, unix_error};
+pub use backoff::Backoff;
 pub use error::{ConnectError, Phase, TimedOut};
 pub use redirect::RedirectError;
 pub use tcp::TcpOptions;
@@ -245,8 +247,8 @@ macro_rules! client_builder {
         /// Follows so many redirects (301, 302, 303, 307, 308). Default: none; the answer is then an error with its
         /// Location.
         ///
-        /// Never from `wss:` to `ws:`. To another scheme, host or port the URL's credentials, Authorization and Cookie
-        /// do not go along.
+        /// Never from `wss:` to `ws:`. To another scheme, host or port the URL's credentials, Authorization, Cookie and a
+        /// certificate of TLS do not go along.
         #[must_use]
         pub fn redirects(mut self, max: u32) -> Self {
             self.settings.redirects(max);

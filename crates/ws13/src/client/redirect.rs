@@ -3,6 +3,9 @@
 use super::ClientSettings;
 use super::error::ConnectError;
 use crate::handshake::{ClientError, InvalidUrl, Response, Url};
+#[cfg(feature = "tls")]
+use crate::tls::ClientTls;
+use crate::trace;
 use std::fmt;
 
 /// The server redirects, redirects are followed, and this one cannot be.
@@ -134,8 +137,14 @@ impl ClientSettings {
 
     fn redirect(&mut self, to: Url) {
         self.request = self.request.clone().map(|request| request.redirect(&self.url, &to));
+        trace::event!(info, to = trace::shown(&to), "redirected");
+        let same = self.url.same_origin(&to);
+        #[cfg(feature = "tls")]
+        if !same {
+            self.tls = self.tls.as_ref().map(ClientTls::without_certificate);
+        }
         // Credentials in a Location are the server's, not ours, and are never used.
-        let to = if self.url.same_origin(&to) { to.with_user_of(&self.url) } else { to.without_user() };
+        let to = if same { to.with_user_of(&self.url) } else { to.without_user() };
         self.asked.push(std::mem::replace(&mut self.url, to));
     }
 }
@@ -152,19 +161,10 @@ fn location(response: &Response) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderMap, HeaderValue, StatusCode, Version};
+    use crate::client::error::refused;
 
     fn answer(status: u16, location: Option<&'static str>) -> ConnectError {
-        let mut headers = HeaderMap::new();
-        headers.extend(location.map(|to| (http::header::LOCATION, HeaderValue::from_static(to))));
-        ConnectError::Handshake(ClientError::Refused(Box::new(Response {
-            status: StatusCode::from_u16(status).unwrap(),
-            reason: String::new(),
-            version: Version::HTTP_11,
-            headers,
-            body: Vec::new(),
-            truncated: false,
-        })))
+        refused(status, location.map(|to| ("location", to)))
     }
 
     fn settings(url: &str, max: u32) -> ClientSettings {

@@ -56,20 +56,10 @@ fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::proxy::ProxyError;
-    use http::{HeaderMap, HeaderValue, StatusCode, Version};
     use std::time::UNIX_EPOCH;
 
     fn refused(status: u16, retry_after: Option<&'static str>) -> ConnectError {
-        let mut headers = HeaderMap::new();
-        headers.extend(retry_after.map(|value| (http::header::RETRY_AFTER, HeaderValue::from_static(value))));
-        ConnectError::Handshake(ClientError::Refused(Box::new(Response {
-            status: StatusCode::from_u16(status).unwrap(),
-            reason: String::new(),
-            version: Version::HTTP_11,
-            headers,
-            body: Vec::new(),
-            truncated: false,
-        })))
+        crate::client::error::refused(status, retry_after.map(|value| ("retry-after", value)))
     }
 
     #[test]

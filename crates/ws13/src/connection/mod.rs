@@ -53,7 +53,7 @@ use crate::extension::Claims;
 use crate::frame::OpCode;
 use crate::limits::Config;
 use crate::message::Kind;
-#[cfg(feature = "std")]
+#[cfg(feature = "tokio")]
 use crate::message::Message;
 use crate::time::Timestamp;
 use alloc::boxed::Box;
@@ -385,7 +385,7 @@ impl Connection {
     }
 
     /// The next message for keeps, where it is small and all here.
-    #[cfg(feature = "std")]
+    #[cfg(feature = "tokio")]
     #[inline(always)]
     pub(crate) fn next_small_message(&mut self, inbox: &mut Inbox) -> Option<Message> {
         let (kind, place) = self.small_message(inbox)?;

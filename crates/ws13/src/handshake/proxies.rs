@@ -80,6 +80,13 @@ impl ConnectInfo {
     }
 }
 
+/// Of a connection from there, as far as is known.
+impl From<SocketAddr> for ConnectInfo {
+    fn from(peer: SocketAddr) -> Self {
+        ConnectInfo::new(Some(peer), None)
+    }
+}
+
 /// The proxies in front of a server: whom it trusts to say who the client is, and how they say it.
 ///
 /// A header that the proxies do not write themselves reaches the server as the client wrote it. So only what is

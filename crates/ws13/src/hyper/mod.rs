@@ -32,6 +32,34 @@
 //!
 //! HTTP/2 is not spoken: a request for a WebSocket by extended CONNECT (RFC 8441) is answered with 501, any other one
 //! over HTTP/2 with 426. Do not let hyper announce `enable_connect_protocol` to browsers: they would not try HTTP/1.1.
+//!
+//! # Who the client is, and TLS
+//! hyper tells neither: who accepts the connection puts both into the extensions of its requests. From a
+//! [`ConnectInfo`](crate::handshake::ConnectInfo) there the handshake takes where the request came from, and whether by
+//! TLS; [`Upgrader::behind`] goes on with what trusted proxies say, and [`Upgrade::request`] has the answer. Without one
+//! the address counts as that of a Unix socket, which nobody trusts by default.
+//!
+//! What TLS agreed on, version, ALPN, SNI and the client's certificate, is for the program's own handler, which finds it
+//! where it was put:
+//!
+//! ```
+//! # #[cfg(feature = "tls")]
+//! # mod example {
+//! use hyper::Request;
+//! use hyper::body::Incoming;
+//! use rustls::ServerConnection;
+//! use std::net::SocketAddr;
+//! use ws13::handshake::ConnectInfo;
+//! use ws13::tls::TlsInfo;
+//!
+//! /// With tokio-rustls the session is `stream.get_ref().1`; its acceptor takes `ServerTls::config()`.
+//! fn known(peer: SocketAddr, session: &ServerConnection, mut request: Request<Incoming>) -> Request<Incoming> {
+//!     request.extensions_mut().insert(ConnectInfo::from(peer).secure(true));
+//!     request.extensions_mut().insert(TlsInfo::of_server(session));
+//!     request
+//! }
+//! # }
+//! ```
 
 mod refused;
 mod settings;

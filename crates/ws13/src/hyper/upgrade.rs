@@ -1,12 +1,12 @@
 //! From hyper's request to the socket: what was asked, what was accepted, and the stream once hyper gives it up.
 
 use super::refused::{NotUpgraded, Refused};
-use super::settings::{Settings, examined};
+use super::settings::{Settings, upgrade_of};
 use super::stream::Upgraded;
 use super::{Connections, WebSocket};
 use crate::connection::Role;
-use crate::handshake::server::{Accept, Answer, Head, Options};
-use crate::handshake::{Agreed, Reject, Request};
+use crate::handshake::server::{Accept, Answer, Head, Options, examine};
+use crate::handshake::{Agreed, ConnectInfo, Reject, Request};
 use crate::limits::Config;
 use http::{Extensions, HeaderMap, Method, Response, StatusCode, Uri, Version};
 use hyper::body::Bytes;
@@ -20,6 +20,7 @@ use std::task::{Context, Poll, ready};
 pub(crate) struct Asked {
     head: Head,
     on_upgrade: OnUpgrade,
+    from: ConnectInfo,
 }
 
 impl Asked {
@@ -37,9 +38,17 @@ impl Asked {
         let head =
             Head { method: method.clone(), target: uri.to_string(), version, headers: headers.clone() };
         // A missing Host is for the settings to judge.
-        examined(head.clone(), &Options { accept_missing_host: true, ..Options::default() })?;
+        let lenient = Options { accept_missing_host: true, ..Options::default() };
+        upgrade_of(examine(head.clone(), &lenient))?;
         let on_upgrade = extensions.get::<OnUpgrade>().cloned().ok_or(Refused::NotUpgradable)?;
-        Ok(Asked { head, on_upgrade })
+        let from = extensions.get::<ConnectInfo>().cloned().unwrap_or_default();
+        Ok(Asked { head, on_upgrade, from })
+    }
+
+    /// Says where the request came from.
+    #[cfg(feature = "axum")]
+    pub(crate) fn set_connect_info(&mut self, from: ConnectInfo) {
+        self.from = from;
     }
 
     /// The request as it was sent.
@@ -50,7 +59,7 @@ impl Asked {
 
     /// The response, and what follows it.
     pub(crate) fn accept(self, settings: &Settings) -> Result<(Response<Bytes>, Upgrade), Refused> {
-        let accepted = settings.judge(self.head)?.answer(Accept::new());
+        let accepted = settings.judge(self.head, self.from)?.answer(Accept::new());
         // Nothing was chosen that could be wrong.
         let Answer { headers, request, agreed } =
             accepted.map_err(|_| Refused::handshake(Reject::internal_error()))?;

@@ -5,10 +5,10 @@ use super::fingerprint::Fingerprint;
 use super::trust::Trusted;
 use super::{ALPN, pem, provider};
 use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, KeyLogFile, RootCertStore};
+use rustls::{ClientConfig, KeyLogFile, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 use std::fmt;
 use std::path::Path;
@@ -66,6 +66,18 @@ impl ClientTls {
     /// The same, where it has been made.
     pub(crate) fn made() -> Option<ClientTls> {
         STANDARD.get().cloned()
+    }
+
+    /// The same, with nothing to show: for a server that the certificate is not meant for.
+    pub(crate) fn without_certificate(&self) -> ClientTls {
+        if !self.config.client_auth_cert_resolver.has_certs() {
+            return self.clone();
+        }
+        let mut config = ClientConfig::clone(&self.config);
+        config.client_auth_cert_resolver = Arc::new(Nothing);
+        // What was agreed on with the certificate is not taken up again without it.
+        config.resumption = Resumption::default();
+        ClientTls { config: Arc::new(config), server_name: self.server_name.clone() }
     }
 
     pub(crate) fn config(&self) -> Arc<ClientConfig> {
@@ -272,6 +284,20 @@ impl ClientTlsBuilder {
 impl fmt::Debug for ClientTlsBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientTlsBuilder").field("server_name", &self.server_name).finish_non_exhaustive()
+    }
+}
+
+/// No certificate for anybody.
+#[derive(Debug)]
+struct Nothing;
+
+impl ResolvesClientCert for Nothing {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
     }
 }
 

@@ -1,6 +1,6 @@
 //! What TLS agreed on, for those who want to know: version, names, certificates.
 
-use rustls::{CommonState, HandshakeKind, ProtocolVersion};
+use rustls::{CommonState, HandshakeKind, ProtocolVersion, ServerConnection};
 
 /// What the two ends of an encrypted connection agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,13 @@ pub enum TlsVersion {
 }
 
 impl TlsInfo {
+    /// Of a session of rustls that the program itself has, such as below hyper or axum; `None` while its handshake is
+    /// under way. With tokio-rustls it is `stream.get_ref().1`.
+    #[must_use]
+    pub fn of_server(session: &ServerConnection) -> Option<TlsInfo> {
+        TlsInfo::of(session, session.server_name())
+    }
+
     /// What a session knows, once its handshake is done.
     pub(crate) fn of(session: &CommonState, server_name: Option<&str>) -> Option<TlsInfo> {
         let version = match session.protocol_version()? {

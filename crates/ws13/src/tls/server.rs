@@ -118,7 +118,9 @@ impl ServerTls {
         certified.cert.first().map(|certificate| Fingerprint::of(certificate))
     }
 
-    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+    /// The same for rustls, where the program itself accepts, such as below hyper or axum.
+    /// [`reload`](ServerTls::reload) holds there, too.
+    pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
     }
 

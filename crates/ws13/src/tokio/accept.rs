@@ -139,7 +139,7 @@ impl Acceptor {
             }
             if let Some((received, used)) = reading.receive(bytes).map_err(AcceptError::Refused)? {
                 bytes.advance(used);
-                return self.settings.check(received, info);
+                return self.settings.check(received, info).map_err(AcceptError::Refused);
             }
         }
     }

@@ -5,6 +5,7 @@ use super::net::Stream;
 use super::websocket::WebSocket;
 use crate::client::{ClientSettings, ConnectError, Opened, Phase, Progress, client_builder, or_end};
 use crate::handshake::Response;
+use crate::trace::Dialled;
 use bytes::BytesMut;
 use std::io;
 use std::net::SocketAddr;
@@ -85,8 +86,10 @@ impl Client {
     /// As [`connect`](Client::connect).
     pub async fn connect_with_response(mut self) -> Result<(WebSocket<Stream>, Response), ConnectError> {
         let (timeout, mut progress) = (self.settings.timeout, Progress::default());
-        let made = time::timeout(timeout, self.follow(&mut progress)).await;
-        made.unwrap_or_else(|_| Err(self.settings.after_redirects(progress.timed_out(timeout))))
+        let dialled = Dialled::new(&self.settings.url);
+        let made = dialled.during(time::timeout(timeout, self.follow(&mut progress))).await;
+        let made = made.unwrap_or_else(|_| Err(self.settings.after_redirects(progress.timed_out(timeout))));
+        report(dialled, made)
     }
 
     /// Does the opening handshake on a stream of one's own: an encrypted one, a tunnel, a test's.
@@ -100,9 +103,9 @@ impl Client {
         self,
         stream: S,
     ) -> Result<(WebSocket<S>, Response), ConnectError> {
-        let timeout = self.settings.timeout;
-        let made = time::timeout(timeout, handshake(&self.settings, stream)).await;
-        made.unwrap_or_else(|_| Err(Progress::default().timed_out(timeout)))
+        let (timeout, dialled) = (self.settings.timeout, Dialled::new(&self.settings.url));
+        let made = dialled.during(time::timeout(timeout, handshake(&self.settings, stream))).await;
+        report(dialled, made.unwrap_or_else(|_| Err(Progress::default().timed_out(timeout))))
     }
 
     /// Connects, to wherever the server redirects.
@@ -128,6 +131,16 @@ impl Client {
         progress.phase = Phase::Handshake;
         handshake(settings, stream).await
     }
+}
+
+type Made<S> = Result<(WebSocket<S>, Response), ConnectError>;
+
+fn report<S: AsyncRead + AsyncWrite + Unpin>(dialled: Dialled, mut made: Made<S>) -> Made<S> {
+    match &mut made {
+        Ok((socket, _)) => dialled.opened(&mut socket.handle.access()),
+        Err(error) => dialled.failed(error),
+    }
+    made
 }
 
 async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(

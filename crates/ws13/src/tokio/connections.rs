@@ -109,6 +109,7 @@ impl Connections {
             connections: Arc::clone(self),
             slot,
             from: None,
+            given_away: false,
             #[cfg(feature = "tracing")]
             span: tracing::Span::none(),
         }
@@ -338,6 +339,8 @@ pub(super) struct Entry {
     connections: Arc<Connections>,
     slot: u32,
     from: Option<AddressKey>,
+    /// It is the user's own, and no handshake any more.
+    given_away: bool,
     #[cfg(feature = "tracing")]
     span: tracing::Span,
 }
@@ -363,6 +366,16 @@ impl Entry {
         let Some(address) = address.filter(|_| self.from.is_none()) else { return true };
         self.from = self.connections.lock().counts.enter_from(address);
         self.from.is_some()
+    }
+
+    /// The socket goes to the user, and with it the place, until it is dropped.
+    pub(super) fn give_away<S>(mut self, socket: &mut WebSocket<S>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.given_away = true;
+        self.connections.lock().handshakes -= 1;
+        socket.handle.access().hold(self);
     }
 
     /// Within which what happens to the connection is reported.
@@ -416,6 +429,8 @@ impl Drop for Entry {
             self.span.in_scope(|| crate::trace::closed(closed.as_ref(), &stats));
         }
         let mut open = self.connections.lock();
+        // Which leaving takes off.
+        open.handshakes += usize::from(self.given_away);
         open.leave(self.slot, self.from);
         if open.len == 0 {
             self.connections.empty.notify_waiters();

@@ -102,13 +102,29 @@ impl Peer {
     /// # Cancel safety
     /// A dropped future drops the connection attempt.
     pub async fn dial(&self, url: &str) -> Result<WebSocket<Stream>, ConnectError> {
+        self.client(url)?.connect().await
+    }
+
+    /// A client with this peer's settings, for who needs more to call somebody: a proxy, headers, a subprotocol, a
+    /// certificate.
+    ///
+    /// ```no_run
+    /// # async fn run(peer: ws13::Peer) -> Result<(), Box<dyn std::error::Error>> {
+    /// let socket = peer.client("wss://example.com/")?.proxy_from_env().redirects(3).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn client(&self, url: &str) -> Result<Client, ConnectError> {
         let client = Client::new(url)?.config(Arc::clone(&self.config));
         #[cfg(feature = "tls")]
         let client = match &self.tls {
             Some(tls) => client.tls(tls.clone()),
             None => client,
         };
-        client.connect().await
+        Ok(client)
     }
 }
 

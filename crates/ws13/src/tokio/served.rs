@@ -3,6 +3,7 @@
 use super::connections;
 use super::serving::Serving;
 use super::websocket::WebSocket;
+use crate::server::Drain;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,7 +113,16 @@ impl Connections {
     /// # Cancel safety
     /// The connections have been told to close all the same; nobody waits for them then.
     pub async fn close(&self, within: Duration) {
-        self.0.drain(within).await;
+        self.close_spread(Duration::ZERO, within).await;
+    }
+
+    /// As [`close`](Connections::close), and tells the connections one after the other, in this time and in random order,
+    /// so that their clients do not all come back in one wave. The time they have to close begins when the last is told.
+    ///
+    /// # Cancel safety
+    /// Those that were not told yet are not told any more.
+    pub async fn close_spread(&self, spread: Duration, within: Duration) {
+        self.0.drain(Drain { spread, timeout: within }).await;
     }
 
     /// Whether [`close`](Connections::close) was called: no more connections are wanted.

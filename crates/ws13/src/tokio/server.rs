@@ -7,7 +7,7 @@ use super::websocket::WebSocket;
 use crate::accept::AcceptError;
 use crate::handshake::{ConnectInfo, Reject, Request};
 use crate::server::{
-    BACK_OFF, ConnectionLimits, Counters, LocalAddr, Metrics, Refusal, ServerSettings, refusal,
+    BACK_OFF, ConnectionLimits, Counters, LocalAddr, Metrics, Refusal, ServerSettings, note_refusal, refusal,
     server_builder,
 };
 use crate::trace;
@@ -17,7 +17,7 @@ use std::io;
 #[cfg(unix)]
 use std::path::Path;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::task::Poll;
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -45,6 +45,8 @@ pub struct Server {
     settings: ServerSettings,
     connections: Arc<Connections>,
     counters: Arc<Counters>,
+    /// The limits hold from the first connection on.
+    limited: Once,
 }
 
 impl Server {
@@ -79,7 +81,8 @@ impl Server {
     fn new(listener: Listener) -> Server {
         let counters = Arc::new(Counters::default());
         let connections = Connections::new(ConnectionLimits::none(), Arc::clone(&counters));
-        Server { listener, settings: ServerSettings::default(), connections: Arc::new(connections), counters }
+        let (settings, connections) = (ServerSettings::default(), Arc::new(connections));
+        Server { listener, settings, connections, counters, limited: Once::new() }
     }
 
     /// Where it listens.
@@ -138,15 +141,19 @@ impl Server {
 
     /// What listens, and what is done with those who come.
     pub(super) fn into_service<H>(self, handler: H) -> (Listener, Arc<Service<H>>) {
+        self.limit();
         let Server { listener, settings, connections, .. } = self;
-        connections.set_limits(settings.limits);
         let handshakes = Arc::new(Semaphore::new(settings.limits.handshakes.min(Semaphore::MAX_PERMITS)));
         (listener, Arc::new(Service { settings, handler, connections, handshakes }))
     }
 
+    fn limit(&self) {
+        self.limited.call_once(|| self.connections.set_limits(self.settings.limits));
+    }
+
     /// Accepts one connection and does its opening handshake, for those who want a loop of their own. Plain HTTP
-    /// requests and failed handshakes are answered, and then the next connection is waited for. The limits on
-    /// connections do not hold here.
+    /// requests and failed handshakes are answered, and then the next connection is waited for. A socket has its place
+    /// among the [connections](Server::max_connections), altogether and of its address, until it is dropped.
     ///
     /// # Errors
     /// When `accept` fails.
@@ -156,8 +163,12 @@ impl Server {
     pub async fn accept(&self) -> io::Result<(Request, WebSocket<Stream>)> {
         loop {
             let stream = poll_fn(|cx| self.listener.poll_accept(cx)).await?;
-            let mut entry = self.connections.enter();
-            if let Some((socket, request)) = open(&self.settings, stream, &mut entry).await {
+            self.limit();
+            let Some((stream, mut entry)) = admit(&self.settings, &self.connections, stream) else {
+                continue;
+            };
+            if let Some((mut socket, request)) = open(&self.settings, stream, &mut entry).await {
+                entry.give_away(&mut socket);
                 return Ok((request, socket));
             }
         }
@@ -170,7 +181,8 @@ impl Server {
             let (service, sockets) = (Arc::clone(&service), sockets.clone());
             tokio::spawn(async move {
                 let (mut entry, _permit) = (entry, permit);
-                if let Some((socket, _)) = open(&service.settings, stream, &mut entry).await {
+                if let Some((mut socket, _)) = open(&service.settings, stream, &mut entry).await {
+                    entry.give_away(&mut socket);
                     // When nobody is there to take it, it is dropped.
                     let _ = sockets.send(socket).await;
                 }
@@ -242,7 +254,7 @@ async fn accept_until<H>(
         match unless(stop.as_mut(), next).await {
             Some((Ok(permit), Ok(stream))) => {
                 back_off = BACK_OFF.0;
-                if let Some((stream, entry)) = admit(service, stream) {
+                if let Some((stream, entry)) = admit(&service.settings, &service.connections, stream) {
                     begin(stream, entry, permit);
                 }
             }
@@ -274,20 +286,24 @@ async fn unless<F: Future>(mut stop: Pin<&mut impl Future<Output = ()>>, future:
 
 /// A place for a new connection, unless there are too many, altogether or from this address. Who is refused is told so,
 /// as long as there are few of them.
-fn admit<H>(service: &Service<H>, stream: Stream) -> Option<(Stream, Entry)> {
+fn admit(
+    settings: &ServerSettings,
+    connections: &Arc<Connections>,
+    stream: Stream,
+) -> Option<(Stream, Entry)> {
     let info = ConnectInfo::new(stream.peer_addr(), None);
-    let refused = match service.connections.admit() {
+    let refused = match connections.admit() {
         None => Refusal::TooManyConnections,
         Some(mut entry) => {
             let address = info.client().map(|client| client.ip());
-            if !service.settings.knows_client(&info) || entry.comes_from(address) {
+            if !settings.knows_client(&info) || entry.comes_from(address) {
                 return Some((stream, entry));
             }
             Refusal::TooManyFromAddress
         }
     };
-    note_refusal(service.connections.counters(), &info, refused);
-    if let Some(refusing) = service.connections.refusing() {
+    note_refusal(connections.counters(), &info, refused);
+    if let Some(refusing) = connections.refusing() {
         tokio::spawn(async move {
             // When it cannot be written, the client has gone.
             let _ = refuse(stream, &Reject::unavailable()).await;
@@ -295,16 +311,6 @@ fn admit<H>(service: &Service<H>, stream: Stream) -> Option<(Stream, Entry)> {
         });
     }
     None
-}
-
-fn note_refusal(counters: &Counters, info: &ConnectInfo, refused: Refusal<'_>) {
-    counters.refused(refused);
-    #[cfg(feature = "tracing")]
-    {
-        let peer = info.client().map(tracing::field::display);
-        tracing::info!(target: "ws13", peer, reason = %refused, "handshake refused");
-    }
-    let _ = info;
 }
 
 /// Does the opening handshake; `None` when there is no WebSocket, and the answer has been given.

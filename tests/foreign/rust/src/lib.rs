@@ -1,5 +1,7 @@
 //! What the echo servers share: a listener on loopback, whose address is printed, and a task for each connection.
 
+mod moving;
+
 use tokio::net::{TcpListener, TcpStream};
 
 /// Accepts for ever. How a connection ends is between the peers.

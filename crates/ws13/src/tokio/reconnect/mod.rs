@@ -1,10 +1,9 @@
 //! A client that stays connected: it waits, tries again, subscribes again, and keeps what is sent meanwhile.
 
-mod backoff;
 mod event;
 mod outbox;
 
-pub use backoff::Backoff;
+pub use crate::client::Backoff;
 pub use event::{Event, HookError, Why};
 pub use outbox::{Delivery, Offline, Outlet, SendError, WhenFull};
 
@@ -13,7 +12,6 @@ use super::net::Stream;
 use super::split::{Receiver, Sender};
 use super::websocket::WebSocket;
 use crate::close::CloseCode;
-use crate::entropy;
 use crate::error::{Error, Misuse};
 use crate::handshake::Response;
 use crate::message::Message;
@@ -289,7 +287,7 @@ impl Reconnecting {
             self.outbox.over();
             return Event::GaveUp(why);
         }
-        let retry_in = self.backoff.wait(self.attempts, why.retry_after(), chance());
+        let retry_in = self.backoff.delay(self.attempts, why.retry_after());
         self.state = State::Waiting(Box::pin(sleep(retry_in)));
         Event::Disconnected { why, retry_in }
     }
@@ -346,10 +344,4 @@ impl fmt::Debug for Reconnecting {
             .field("attempts", &self.attempts)
             .finish_non_exhaustive()
     }
-}
-
-/// A fair number from 0 to 1.
-fn chance() -> f64 {
-    // 53 bits are what an f64 holds exactly.
-    (entropy::random_u64() >> 11) as f64 / (1u64 << 53) as f64
 }

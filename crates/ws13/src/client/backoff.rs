@@ -1,5 +1,6 @@
 //! How long to wait between attempts to connect (RFC 6455, section 7.2.3).
 
+use crate::entropy;
 use std::time::Duration;
 
 /// How long to wait between attempts to connect: a random time of a window that doubles ("full jitter"), so that
@@ -7,7 +8,7 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::time::Duration;
-/// use ws13::reconnect::Backoff;
+/// use ws13::blocking::Backoff; // and ws13::reconnect::Backoff
 /// let quick = Backoff { first: Duration::from_millis(200), ..Backoff::default() };
 /// assert_eq!(quick.cap, Duration::from_secs(60));
 /// ```
@@ -36,14 +37,27 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// How long to wait after so many failures in a row, by `chance`, a fair number from 0 to 1. What a server asks
-    /// for comes first, and the random time on top of it: it may have said the same to a thousand.
-    pub(super) fn wait(&self, failures: u32, retry_after: Option<Duration>, chance: f64) -> Duration {
+    /// How long to wait after so many failures in a row, the last of which may have asked for a time
+    /// ([`ConnectError::retry_after`](crate::ConnectError::retry_after)). What a server asks for comes first, and the
+    /// random time on top of it: it may have said the same to a thousand.
+    #[must_use]
+    pub fn delay(&self, failures: u32, retry_after: Option<Duration>) -> Duration {
+        self.wait(failures, retry_after, chance())
+    }
+
+    /// The same by `chance`, a fair number from 0 to 1.
+    fn wait(&self, failures: u32, retry_after: Option<Duration>, chance: f64) -> Duration {
         let doubled = 1u32.checked_shl(failures.saturating_sub(1)).filter(|factor| *factor > 0);
         let window = doubled.and_then(|factor| self.first.checked_mul(factor)).unwrap_or(self.cap);
         let asked = retry_after.unwrap_or_default().min(self.longest_retry_after);
         asked.saturating_add(window.min(self.cap).mul_f64(chance.clamp(0.0, 1.0)))
     }
+}
+
+/// From 0 to 1, evenly.
+fn chance() -> f64 {
+    // As many bits as such a number has room for.
+    (entropy::random_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
 #[cfg(test)]
