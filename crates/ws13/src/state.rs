@@ -100,7 +100,14 @@ impl State {
     /// The next event that the inbox holds; after the end, the end.
     #[inline(always)]
     pub(crate) fn next_fact(&mut self, mode: Mode) -> Option<FactOrEnd> {
-        let fact = self.connection.next_fact(&mut self.inbox, &mut self.outbox, mode);
+        match self.connection.small_fact(&mut self.inbox, mode) {
+            Some(fact) => Some(fact),
+            None => self.next_fact_of_any_kind(mode),
+        }
+    }
+
+    fn next_fact_of_any_kind(&mut self, mode: Mode) -> Option<FactOrEnd> {
+        let fact = self.connection.next_fact_of_any_kind(&mut self.inbox, &mut self.outbox, mode);
         if let Some(FactOrEnd::End) = fact {
             self.ended = true;
             #[cfg(feature = "tracing")]

@@ -171,7 +171,11 @@ impl<'a> Race<'a> {
             self.dialled.retain(|(dialled, _)| *dialled != address);
             match answer {
                 Ok(stream) => return Ok(stream),
-                Err(error) => progress.failed(address, error),
+                Err(error) => {
+                    // What ended by the deadline gave no answer.
+                    self.deadline.left()?;
+                    progress.failed(address, error);
+                }
             }
         }
     }

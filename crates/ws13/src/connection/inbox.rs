@@ -191,8 +191,13 @@ impl Inbox {
                 let from = self.start + offset as usize;
                 &self.buf[from..from + len]
             }
-            Place::Assembled => self.assembled.as_deref().map_or(&[], |assembled| assembled),
+            Place::Assembled => self.assembled(),
         }
+    }
+
+    #[cold]
+    fn assembled(&self) -> &[u8] {
+        self.assembled.as_deref().map_or(&[], |assembled| assembled)
     }
 
     /// Takes lent bytes out by reference count, without a copy.

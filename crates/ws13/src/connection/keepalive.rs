@@ -5,6 +5,7 @@ use super::outbox::Outbox;
 use crate::error::{LimitHit, Lost};
 use crate::limits::{CONTROL_WINDOW, Config, Keepalive as Settings};
 use crate::time::Timestamp;
+use core::num::NonZeroU64;
 use core::time::Duration;
 
 /// The clocks of one connection.
@@ -15,10 +16,12 @@ pub(super) struct Keepalive {
     next_ping: Option<Timestamp>,
     /// The Ping whose silence is measured.
     silence: Option<Silence>,
-    /// The Ping whose Pong has not come: its number and when it was sent.
-    awaited: Option<(u64, Timestamp)>,
-    pings: u64,
-    round_trip: Option<Duration>,
+    /// When the latest Ping was sent, until its Pong comes.
+    awaited: Option<Timestamp>,
+    /// How many were sent: the number of the latest.
+    pings: u32,
+    /// In nanoseconds, and one more.
+    round_trip: Option<NonZeroU64>,
     /// Nobody has asked for it yet.
     round_trip_is_new: bool,
     close_due: Option<Timestamp>,
@@ -108,9 +111,10 @@ impl Keepalive {
 
     /// A Pong arrived; it ends the measurement of a round trip when its payload is that of our latest Ping.
     pub(super) fn pong(&mut self, payload: &[u8]) {
-        if let Some((number, sent)) = self.awaited {
-            if payload == number.to_be_bytes() {
-                self.round_trip = Some(self.now.since(sent));
+        if let Some(sent) = self.awaited {
+            if payload == self.payload() {
+                let nanos = u64::try_from(self.now.since(sent).as_nanos()).unwrap_or(u64::MAX);
+                self.round_trip = Some(NonZeroU64::MIN.saturating_add(nanos));
                 self.round_trip_is_new = true;
                 self.awaited = None;
             }
@@ -118,12 +122,12 @@ impl Keepalive {
     }
 
     pub(super) fn round_trip(&self) -> Option<Duration> {
-        self.round_trip
+        self.round_trip.map(|nanos| Duration::from_nanos(nanos.get() - 1))
     }
 
     #[cfg(feature = "std")]
     pub(super) fn new_round_trip(&mut self) -> Option<Duration> {
-        core::mem::take(&mut self.round_trip_is_new).then_some(self.round_trip).flatten()
+        core::mem::take(&mut self.round_trip_is_new).then(|| self.round_trip()).flatten()
     }
 
     /// A control frame arrived.
@@ -175,13 +179,18 @@ impl Keepalive {
             }
         }
         self.next_ping = Some(self.now + self.jittered(interval));
-        self.pings += 1;
-        self.awaited = Some((self.pings, self.now));
+        self.pings = self.pings.wrapping_add(1);
+        self.awaited = Some(self.now);
         if self.silence.is_none() {
             self.silence =
                 Some(Silence { until: self.now + settings.pong_timeout, received: inbox.received() });
         }
-        Due::Ping(self.pings.to_be_bytes())
+        Due::Ping(self.payload())
+    }
+
+    /// The payload of the latest Ping.
+    fn payload(&self) -> [u8; 8] {
+        u64::from(self.pings).to_be_bytes()
     }
 
     /// The interval, 10 % more or less, so that many connections do not ping in step.

@@ -376,12 +376,20 @@ impl Connection {
         outbox: &mut Outbox,
         mode: Mode,
     ) -> Option<FactOrEnd> {
-        if mode == Mode::Whole {
-            if let Some((kind, place)) = self.small_message(inbox) {
-                return Some(FactOrEnd::Fact(Fact::Message { kind, place }));
-            }
+        match self.small_fact(inbox, mode) {
+            Some(fact) => Some(fact),
+            None => self.next_fact_of_any_kind(inbox, outbox, mode),
         }
-        self.next_fact_of_any_kind(inbox, outbox, mode)
+    }
+
+    /// The next fact, where it is a small message that is all here.
+    #[inline(always)]
+    pub(crate) fn small_fact(&mut self, inbox: &mut Inbox, mode: Mode) -> Option<FactOrEnd> {
+        if mode != Mode::Whole {
+            return None;
+        }
+        let (kind, place) = self.small_message(inbox)?;
+        Some(FactOrEnd::Fact(Fact::Message { kind, place }))
     }
 
     /// The next message for keeps, where it is small and all here.
@@ -400,7 +408,8 @@ impl Connection {
         self.receiver.small_message(inbox, &self.config.limits)
     }
 
-    fn next_fact_of_any_kind(
+    /// As `next_fact`, whatever is next.
+    pub(crate) fn next_fact_of_any_kind(
         &mut self,
         inbox: &mut Inbox,
         outbox: &mut Outbox,

@@ -14,12 +14,18 @@ pub struct Outbox {
     /// Headers and small frames; those before `head` are written.
     small: Vec<u8>,
     head: usize,
-    /// Large payloads, each with its place between the small bytes.
-    large: VecDeque<Large>,
+    /// Large payloads; from the first one on, until the outbox is parked.
+    large: Option<Box<LargeQueue>>,
     queued: usize,
     written: u64,
-    /// The buffer of a large payload that is written, where nobody else holds it.
-    spent: Option<Box<BytesMut>>,
+}
+
+/// Large payloads, each with its place between the small bytes.
+#[derive(Debug, Default)]
+struct LargeQueue {
+    queue: VecDeque<Large>,
+    /// The buffer of one that is written, where nobody else holds it.
+    spent: Option<BytesMut>,
 }
 
 #[derive(Debug)]
@@ -61,7 +67,7 @@ impl Outbox {
         if self.queued > 0 {
             return None;
         }
-        self.large = VecDeque::new();
+        self.large = None;
         if self.small.capacity() == 0 {
             return None;
         }
@@ -85,7 +91,7 @@ impl Outbox {
     /// The buffer of a large payload that is written and no longer used, to be lent again.
     #[inline]
     pub fn take_spent(&mut self) -> Option<BytesMut> {
-        self.spent.take().map(|buffer| *buffer)
+        self.large.as_mut()?.spent.take()
     }
 
     /// Forgets what is queued.
@@ -106,30 +112,36 @@ impl Outbox {
         self.small.extend_from_slice(header);
         self.queued += header.len() + payload.len();
         let (after, header_len) = (self.small.len(), header.len());
-        self.large.push_back(Large { after, header_len, payload, begun: false });
+        self.large.get_or_insert_default().queue.push_back(Large {
+            after,
+            header_len,
+            payload,
+            begun: false,
+        });
     }
 
     /// Queues a frame that is shared, header and all.
     pub(super) fn push_frame(&mut self, frame: Bytes) {
         self.queued += frame.len();
-        self.large.push_back(Large { after: self.small.len(), header_len: 0, payload: frame, begun: false });
+        let large = Large { after: self.small.len(), header_len: 0, payload: frame, begun: false };
+        self.large.get_or_insert_default().queue.push_back(large);
     }
 
     /// Queues a small frame ahead of all large ones that have not begun to be written: the next frame boundary that
     /// can be told. Gives the count of [`written`](Outbox::written) at which it is gone.
     pub(super) fn push_ahead(&mut self, frame: &[u8]) -> u64 {
         let is_whole = |large: &Large| !large.begun && large.after >= self.head + large.header_len;
-        let waiting = self.large.iter().position(is_whole);
-        let ahead_of = match waiting {
+        let waiting = self.large().position(is_whole);
+        let ahead_of = match self.large.as_deref_mut().zip(waiting) {
             None => {
                 self.small.extend_from_slice(frame);
                 0
             }
-            Some(index) => {
-                let at = self.large[index].after - self.large[index].header_len;
+            Some((LargeQueue { queue, .. }, index)) => {
+                let at = queue[index].after - queue[index].header_len;
                 self.small.splice(at..at, frame.iter().copied());
                 let behind = self.small.len() - (at + frame.len());
-                let payloads = self.large.range_mut(index..).map(|large| {
+                let payloads = queue.range_mut(index..).map(|large| {
                     large.after += frame.len();
                     large.payload.len()
                 });
@@ -140,20 +152,20 @@ impl Outbox {
         self.written + (self.queued - ahead_of) as u64
     }
 
+    #[inline]
+    fn large(&self) -> impl Iterator<Item = &Large> {
+        self.large.iter().flat_map(|large| &large.queue)
+    }
+
     fn advance_front(&mut self, len: usize) -> usize {
-        match self.large.front_mut() {
-            Some(large) if large.after == self.head => {
-                let step = len.min(large.payload.len());
-                large.payload.advance(step);
-                large.begun = true;
-                if large.payload.is_empty() {
-                    let written = self.large.pop_front();
-                    self.spent = written.and_then(|large| large.payload.try_into_mut().ok()).map(Box::new);
-                }
-                step
-            }
-            front => {
-                let until = front.map_or(self.small.len(), |large| large.after);
+        match self.large.as_mut().filter(|large| large.is_next(self.head)) {
+            Some(large) => large.advance_front(len),
+            None => {
+                let until = self
+                    .large
+                    .as_ref()
+                    .and_then(|large| large.queue.front())
+                    .map_or(self.small.len(), |large| large.after);
                 let step = len.min(until - self.head);
                 self.head += step;
                 step
@@ -168,7 +180,7 @@ impl Outbox {
             self.head = 0;
         } else if self.head >= COMPACT_FROM && self.head > self.small.len() / 2 {
             self.small.drain(..self.head);
-            for large in &mut self.large {
+            for large in self.large.iter_mut().flat_map(|large| &mut large.queue) {
                 large.after -= self.head;
             }
             self.head = 0;
@@ -179,13 +191,33 @@ impl Outbox {
     #[cfg(any(feature = "std", test))]
     fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let mut from = self.head;
-        let with_payloads = self.large.iter().flat_map(move |large| {
+        let with_payloads = self.large().flat_map(move |large| {
             let small = &self.small[from..large.after];
             from = large.after;
             [small, &large.payload[..]]
         });
-        let last = self.large.back().map_or(self.head, |large| large.after);
+        let last =
+            self.large.as_ref().and_then(|large| large.queue.back()).map_or(self.head, |large| large.after);
         with_payloads.chain(core::iter::once(&self.small[last..])).filter(|slice| !slice.is_empty())
+    }
+}
+
+impl LargeQueue {
+    /// Whether the next byte to be written is one of its own, with `head` small ones written.
+    fn is_next(&self, head: usize) -> bool {
+        self.queue.front().is_some_and(|large| large.after == head)
+    }
+
+    /// The first `len` bytes are written, of which those of the first payload are counted.
+    fn advance_front(&mut self, len: usize) -> usize {
+        let Some(large) = self.queue.front_mut() else { return 0 };
+        let step = len.min(large.payload.len());
+        large.payload.advance(step);
+        large.begun = true;
+        if large.payload.is_empty() {
+            self.spent = self.queue.pop_front().and_then(|large| large.payload.try_into_mut().ok());
+        }
+        step
     }
 }
 
@@ -199,7 +231,7 @@ impl Buf for Outbox {
 
     #[inline]
     fn chunk(&self) -> &[u8] {
-        match self.large.front() {
+        match self.large.as_ref().and_then(|large| large.queue.front()) {
             None => &self.small[self.head..],
             Some(large) if large.after == self.head => &large.payload,
             Some(large) => &self.small[self.head..large.after],
@@ -290,7 +322,7 @@ mod tests {
         assert!(outbox.park().is_none());
         drain(&mut outbox, 7);
         assert!(outbox.park().is_some());
-        assert_eq!(outbox.small.capacity() + outbox.large.capacity(), 0);
+        assert!(outbox.small.capacity() == 0 && outbox.large.is_none());
         assert_eq!(outbox.written(), 27);
     }
 }

@@ -287,7 +287,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// When the server has to wake the connection's task, where it has not been told.
     pub(super) fn time_to_tell_server(&mut self) -> Option<Instant> {
         let deadline = self.connection.deadline()?;
-        self.timer.to_tell_server(deadline)
+        self.timer.tell_server(deadline)
     }
 
     /// Tells the core the time; whether anything was due.

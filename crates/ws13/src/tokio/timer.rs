@@ -44,7 +44,7 @@ impl Timer {
 
     /// When the server has to wake the connection's task for this deadline, where it would not do so in time; it is told
     /// now.
-    pub(super) fn to_tell_server(&mut self, deadline: Timestamp) -> Option<Instant> {
+    pub(super) fn tell_server(&mut self, deadline: Timestamp) -> Option<Instant> {
         if !self.is_server_late(deadline) {
             return None;
         }
