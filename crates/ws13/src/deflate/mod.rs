@@ -20,6 +20,7 @@ mod compress;
 mod inflate;
 mod negotiation;
 mod pool;
+mod small;
 mod window;
 
 pub use agreed::Agreed;
