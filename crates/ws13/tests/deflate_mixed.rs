@@ -66,7 +66,7 @@ fn config(level: u8, send_window: usize) -> Config {
 
 /// Messages of many sizes on both sides of what the encoder for small ones takes.
 fn message(round: usize) -> Vec<u8> {
-    let sizes = [264, 1, 64, 1024, 4096, 17, 264, 3000, 4097, 264, 264, 700];
+    let sizes = [264, 1, 64, 1024, 4090, 17, 264, 2000, 4097, 264, 264, 700];
     let mut message = json(sizes[round % sizes.len()] + round % 7);
     match round % 11 {
         3 => message.fill(b'a'),
@@ -84,7 +84,7 @@ fn whatever_is_mixed_on_one_connection_is_read_back_at_every_window_size_level_a
             let mut channel = Channel::new(&config);
             let mut pairs = [(); 2].map(|()| Pair::new(&config, takeover, bits));
             let mut compressed = 0;
-            for round in 0..120 {
+            for round in 0..60 {
                 let message = message(round);
                 let pair = &mut pairs[round / 3 % 2];
                 let sent = match round * 7 % 10 {
@@ -100,7 +100,7 @@ fn whatever_is_mixed_on_one_connection_is_read_back_at_every_window_size_level_a
                 };
                 compressed += usize::from(sent.compressed);
             }
-            assert!(compressed > 60, "{compressed} at {bits} bits, {takeover}, {level}");
+            assert!(compressed > 30, "{compressed} at {bits} bits, {takeover}, {level}");
         }
     }
 }
@@ -131,7 +131,8 @@ fn what_was_sent_past_the_history_that_a_thread_keeps_is_referred_to() {
     let mut pair = Pair::new(&config, true, 15);
     for round in 0..10 {
         let _ = pair.send(&*json(500), &json(500));
-        for (way, past) in [noise(1000 + round), noise(1100 + round), noise(5000 + round)].iter().enumerate() {
+        for (way, past) in [noise(1000 + round), noise(1100 + round), noise(5000 + round)].iter().enumerate()
+        {
             let text = [&past[..200], &b"-".repeat(200)].concat();
             let _ = match way {
                 0 => pair.send(&channel.prepare(&*text), &text),

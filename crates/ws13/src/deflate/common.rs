@@ -134,10 +134,10 @@ impl Common {
         let Deflate { level, memory_level, .. } = *self.settings;
         let dictionary = &self.tail[self.tail.len().saturating_sub(reach)..];
         let most = self.message.len() + self.invested(reach);
-        if small::takes(self.message.len()) {
+        if small::takes(level, self.message.len()) {
             let mut out = pool::take_buffer(Buffer::Small);
             out.clear();
-            small::compress(Manner { level, window_bits }, (dictionary, &[]), &self.message, &mut out);
+            small::compress(Manner { level, window_bits }, dictionary, &self.message, &mut out);
             let frame = (out.len() < most).then(|| frame(&out));
             pool::give_buffer(Buffer::Small, out);
             return frame;

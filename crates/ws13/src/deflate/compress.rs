@@ -59,7 +59,7 @@ impl Deflation {
         self.settle();
         let invested = half.takeover && message.len() < SHORT && self.window.len() < SHORT;
         let most = message.len() + if invested { INVESTED } else { 0 };
-        if small::takes(message.len()) {
+        if small::takes(settings.level, message.len()) {
             return self.small(half, settings, message, most, queue);
         }
         let mut out = pool::take_buffer(Buffer::Output);
@@ -96,7 +96,7 @@ impl Deflation {
         let smaller = if half.takeover {
             small::compress_for(self.owner, &self.window, manner, message, most, &mut out)
         } else {
-            small::compress(manner, (&[], &[]), message, &mut out);
+            small::compress(manner, &[], message, &mut out);
             out.len() < most
         };
         if smaller {
@@ -191,7 +191,7 @@ fn worth(level: u8, message: usize) -> usize {
 }
 
 /// Levels up to this one are chosen for speed.
-const FAST: u8 = 2;
+pub(super) const FAST: u8 = 2;
 
 fn shape(half: Half, settings: &Deflate) -> Shape {
     Shape { level: settings.level, memory_level: settings.memory_level, window_bits: half.window_bits }

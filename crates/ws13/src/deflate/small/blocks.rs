@@ -16,11 +16,11 @@ const DYNAMIC: u32 = 0b10 << 1;
 
 /// Appends a message that is these tokens. What is missing of the flush behind it are "4 octets (that are 0x00 0x00 0xff
 /// 0xff)" (RFC 7692 section 7.2.1): the three bits of an empty stored block are there, and are zero.
-pub(super) fn write(tokens: &[Token], message: &[u8], out: &mut Vec<u8>) {
+pub(super) fn write(tokens: &[Token], message: &[u8], dynamic: bool, out: &mut Vec<u8>) {
     let fixed = fixed_bits(tokens);
     let stored = 8 * (message.len() as u32 + 5);
     let mut bits = Bits::new(out);
-    let dynamic = if fixed > TOO_SMALL { Dynamic::of(tokens) } else { None };
+    let dynamic = if dynamic && fixed > TOO_SMALL { Dynamic::of(tokens) } else { None };
     match dynamic {
         Some(dynamic) if dynamic.bits < fixed.min(stored) => {
             bits.put(DYNAMIC, 3);
@@ -62,11 +62,7 @@ static FIXED_DISTANCES: [Code; 32] = codes(&[5; 32]);
 
 /// What the tokens and their end take with the fixed codes.
 fn fixed_bits(tokens: &[Token]) -> u32 {
-    let bits = |token: &Token| {
-        let (symbol, distance) = token.symbols();
-        let len = u32::from(FIXED_LITERALS[usize::from(symbol.symbol)].len) + u32::from(symbol.extra_bits);
-        len + distance.map_or(0, |distance| 5 + u32::from(distance.extra_bits))
-    };
+    let bits = |token: &Token| token.fixed_bits();
     3 + 7 + tokens.iter().map(bits).sum::<u32>()
 }
 
@@ -166,7 +162,9 @@ impl Dynamic {
 
     /// Plans the description; gives the bits that it takes, with the block's header.
     fn plan(&mut self) -> u32 {
-        let used = |lengths: &[u8], least: usize| lengths.iter().rposition(|len| *len > 0).map_or(least, |at| least.max(at + 1));
+        let used = |lengths: &[u8], least: usize| {
+            lengths.iter().rposition(|len| *len > 0).map_or(least, |at| least.max(at + 1))
+        };
         // "HLIT, # of Literal/Length codes - 257", "HDIST, # of Distance codes - 1".
         (self.literals_used, self.distances_used) = (used(&self.literals, 257), used(&self.distances, 1));
         let mut lengths = [0; LITERALS + DISTANCES];
@@ -182,7 +180,8 @@ impl Dynamic {
             bits += u32::from(step.extra_bits());
         }
         huffman::lengths(&counts, 7, &mut self.alphabet);
-        self.alphabet_used = ORDER.iter().rposition(|symbol| self.alphabet[*symbol] > 0).map_or(4, |at| 4.max(at + 1));
+        self.alphabet_used =
+            ORDER.iter().rposition(|symbol| self.alphabet[*symbol] > 0).map_or(4, |at| 4.max(at + 1));
         3 + 5 + 5 + 4 + 3 * self.alphabet_used as u32 + bits + taken(&counts, &self.alphabet)
     }
 
@@ -216,7 +215,11 @@ impl Dynamic {
         }
         let codes = codes(&self.alphabet);
         for step in &self.steps[..self.steps_used] {
-            let symbol = Symbol { symbol: step.symbol.into(), extra: step.extra.into(), extra_bits: step.extra_bits() };
+            let symbol = Symbol {
+                symbol: step.symbol.into(),
+                extra: step.extra.into(),
+                extra_bits: step.extra_bits(),
+            };
             put_symbol(symbol, &codes, bits);
         }
     }

@@ -5,7 +5,7 @@
 //! that the work is bounded whatever the bytes are.
 //!
 //! A place is 16 bits of how many bytes were ever put in. What a bucket says is a hint alone: a reference is made from
-//! bytes that were compared, so a place that is long gone is no harm, and nothing has to be cleared or moved in time.
+//! bytes that were compared, so a place that is long gone is no harm, and nothing has to be moved in time.
 
 use super::token::{LONGEST, SHORTEST};
 use std::boxed::Box;
@@ -13,11 +13,14 @@ use std::vec::Vec;
 
 /// Buckets of each table, as a power of two.
 const SHORT_BITS: u32 = 11;
-const LONG_BITS: u32 = 11;
+const LONG_BITS: u32 = 12;
 
 /// The most that is kept: the largest window, and what is put in before the oldest is let go.
 const MOST: usize = (32 << 10) + SLACK;
 const SLACK: usize = 8 << 10;
+
+/// The last bytes of a history that is for one message alone: they can be found by four bytes, too.
+const LAST: usize = 512;
 
 /// The room for the first bytes; doubled as it fills up.
 const FIRST: usize = 1 << 10;
@@ -41,7 +44,7 @@ pub(super) struct Finder {
 pub(super) struct Match {
     pub(super) len: usize,
     pub(super) distance: usize,
-    /// How good it is: some quarters of the bits that it saves.
+    /// How good it is, to be compared with others: three for each byte, less the bits of the distance.
     pub(super) gain: i32,
 }
 
@@ -107,8 +110,7 @@ impl Finder {
         }
         let places = self.bytes[self.indexed..end + 7].windows(8).step_by(step);
         let mut place = self.place(self.indexed);
-        for next in places {
-            let next = next.first_chunk().map_or(0, |next| u64::from_le_bytes(*next));
+        for next in places.map(word) {
             let short = &mut self.short[short_bucket(next)];
             *short = *short << 16 | u64::from(place);
             let long = &mut self.long[long_bucket(next)];
@@ -118,14 +120,31 @@ impl Finder {
         self.indexed = end;
     }
 
+    /// For one message alone: puts every `step`th byte into the table of eight bytes alone, and the last ones into both.
+    pub(super) fn index_roughly(&mut self, step: usize) {
+        let end = self.bytes.len().saturating_sub(LAST);
+        if self.indexed < end {
+            let places = self.bytes[self.indexed..end + 7].windows(8).step_by(step);
+            let mut place = self.place(self.indexed);
+            for next in places {
+                let long = &mut self.long[long_bucket(word(next))];
+                *long = *long << 16 | u64::from(place);
+                place = place.wrapping_add(step as u16);
+            }
+            self.indexed = end;
+        }
+        self.index(usize::MAX, step);
+    }
+
     #[inline(always)]
     fn place(&self, at: usize) -> u16 {
         (self.base as u16).wrapping_add(at as u16)
     }
 
-    /// The best match for the bytes at `at`, no further back than `reach`; puts them into the index.
+    /// The best match for the bytes at `at`, no further back than `reach`, among the last `ways` of each bucket; puts them
+    /// into the index.
     #[inline(always)]
-    pub(super) fn find(&mut self, at: usize, reach: usize) -> Option<Match> {
+    pub(super) fn find(&mut self, at: usize, reach: usize, ways: u8) -> Option<Match> {
         let Some(next) = eight(&self.bytes, at) else { return self.find_at_end(at, reach) };
         let place = self.place(at);
         let short = &mut self.short[short_bucket(next)];
@@ -136,11 +155,14 @@ impl Finder {
         self.indexed = at + 1;
         let limit = reach.min(at);
         let mut best = None;
-        for _ in 0..4 {
+        for _ in 0..ways {
             self.compare(at, usize::from(place.wrapping_sub(longs as u16)), next, limit, &mut best);
             longs >>= 16;
         }
-        for _ in 0..4 {
+        if best.is_some() {
+            return best;
+        }
+        for _ in 0..ways {
             self.compare(at, usize::from(place.wrapping_sub(shorts as u16)), next, limit, &mut best);
             shorts >>= 16;
         }
@@ -155,8 +177,15 @@ impl Finder {
         }
         let Some(before) = eight(&self.bytes, at - distance) else { return };
         let different = before ^ next;
+        let least = best.map_or(0, |best| best.len);
         let len = match different {
-            0 => 8 + self.common(at + 8, distance),
+            // What is further away must be longer: it is, if the bytes there are the same.
+            0 if least < 8
+                || eight(&self.bytes, at + least - 7) == eight(&self.bytes, at - distance + least - 7) =>
+            {
+                8 + self.common(at + 8, distance)
+            }
+            0 => return,
             _ => different.trailing_zeros() as usize / 8,
         };
         #[cfg(test)]
@@ -208,7 +237,7 @@ fn keep_better(len: usize, distance: usize, best: &mut Option<Match>) {
     if len < SHORTEST || (len == SHORTEST && distance > 4096) {
         return;
     }
-    let gain = 4 * len as i32 - distance.ilog2() as i32;
+    let gain = 3 * len as i32 - distance.ilog2() as i32;
     if best.is_none_or(|best| gain > best.gain) {
         *best = Some(Match { len, distance, gain });
     }

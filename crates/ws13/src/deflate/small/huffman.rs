@@ -149,7 +149,8 @@ mod tests {
 
     /// Every symbol that occurs has a code, and every sequence of bits is one of codes.
     fn is_complete(frequencies: &[u16], lengths: &[u8], limit: usize) -> bool {
-        let taken: u32 = lengths.iter().filter(|len| **len > 0).map(|len| 1 << (limit - usize::from(*len))).sum();
+        let taken: u32 =
+            lengths.iter().filter(|len| **len > 0).map(|len| 1 << (limit - usize::from(*len))).sum();
         let all = frequencies.iter().zip(lengths).all(|(frequency, len)| *frequency == 0 || *len > 0);
         all && taken == 1 << limit && lengths.iter().all(|len| usize::from(*len) <= limit)
     }

@@ -7,7 +7,7 @@ use std::boxed::Box;
 use std::cell::RefCell;
 use std::vec::Vec;
 
-/// Finders that are kept with the history of the connection they worked for last, on each thread: some 70 KiB each.
+/// Finders that are kept with the history of the connection they worked for last, on each thread: of at most 88 KiB each.
 const WARM: usize = 64;
 
 /// Connections without a finder whose last message is remembered.

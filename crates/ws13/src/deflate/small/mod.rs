@@ -11,6 +11,7 @@ mod parse;
 mod tests;
 mod token;
 
+use super::compress::FAST;
 use super::pool::Owner;
 use super::window::Window;
 use finder::Finder;
@@ -21,9 +22,12 @@ use std::vec::Vec;
 /// The longest message, in bytes.
 const LONGEST: usize = 4 << 10;
 
+/// The highest level: from there on zlib looks longer, and finds more.
+const HIGHEST: u8 = 6;
+
 /// Whether a message of this many bytes is for this encoder.
-pub(super) fn takes(len: usize) -> bool {
-    (1..=LONGEST).contains(&len)
+pub(super) fn takes(level: u8, len: usize) -> bool {
+    level <= HIGHEST && (1..=LONGEST).contains(&len)
 }
 
 /// How a message is compressed.
@@ -41,9 +45,10 @@ impl Manner {
 }
 
 /// Appends the message, compressed with this history; without the flush's tail.
-pub(super) fn compress(manner: Manner, history: (&[u8], &[u8]), message: &[u8], out: &mut Vec<u8>) {
+pub(super) fn compress(manner: Manner, history: &[u8], message: &[u8], out: &mut Vec<u8>) {
     let mut lent = lent::take(None);
-    prime(&mut lent.finder, manner, history, message.len());
+    lent.finder.forget();
+    lent.finder.append(history, manner.reach());
     encode(&mut lent, manner, message, out);
     lent::give(lent, None);
 }
@@ -74,47 +79,47 @@ fn catch_up(lent: &mut lent::Lent, owner: Owner, window: &Window, manner: Manner
     match lent.state {
         State::Warm(bytes) if bytes <= owner.bytes && owner.bytes - bytes <= window.len() as u64 => {
             // What was sent past it: by another encoder, or prepared for many.
-            let (older, newer) = window.last((owner.bytes - bytes) as usize);
-            for part in [older, newer] {
-                finder.append(part, manner.reach());
-            }
+            put_in(finder, manner, window.last((owner.bytes - bytes) as usize));
         }
         State::Warm(_) | State::New => {
             finder.forget();
-            let (older, newer) = window.parts();
-            for part in [older, newer] {
-                finder.append(part, manner.reach());
-            }
-            finder.index(usize::MAX, 1);
+            put_in(finder, manner, window.parts());
         }
-        State::Cold => prime(finder, manner, window.last(worth(manner.level, message)), message),
+        State::Cold => {
+            finder.forget();
+            put_in(finder, manner, window.last(worth(manner.level, message)));
+            finder.index_roughly(step(manner.level));
+        }
     }
 }
 
-/// Puts in a history that is for one message alone.
-fn prime(finder: &mut Finder, manner: Manner, (older, newer): (&[u8], &[u8]), message: usize) {
-    finder.forget();
+fn put_in(finder: &mut Finder, manner: Manner, (older, newer): (&[u8], &[u8])) {
     for part in [older, newer] {
         finder.append(part, manner.reach());
     }
-    let _ = message;
-    finder.index(usize::MAX, cold_step(manner.level));
 }
 
-fn cold_step(level: u8) -> usize {
-    if level <= 2 { 4 } else { 2 }
-}
-
-/// How much of the history is worth its price.
+/// How much of the history is worth its price, for one message of this many bytes: it is looked through for it alone.
 fn worth(level: u8, message: usize) -> usize {
-    if level <= 2 { (8 * message).max(1024) } else { (32 * message).max(2048) }
+    if level <= FAST { (8 * message).max(1024) } else { (32 * message).max(2048) }
+}
+
+/// Every so manyth place of that history is looked at.
+fn step(level: u8) -> usize {
+    match level {
+        0..=FAST => 4,
+        ..HIGHEST => 2,
+        _ => 1,
+    }
 }
 
 fn encode(lent: &mut lent::Lent, manner: Manner, message: &[u8], out: &mut Vec<u8>) {
     let lent::Lent { finder, tokens, .. } = lent;
     let start = finder.append(message, manner.reach());
+    // Of the history, what is not in it yet.
     finder.index(start, 1);
     tokens.clear();
-    parse::parse(finder, start, manner.reach(), Effort::of(manner.level), tokens);
-    blocks::write(tokens, message, out);
+    let effort = Effort::of(manner.level);
+    parse::parse(finder, start, manner.reach(), effort, tokens);
+    blocks::write(tokens, message, effort.dynamic, out);
 }

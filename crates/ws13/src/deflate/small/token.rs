@@ -43,6 +43,17 @@ impl Token {
         self.distance == 0
     }
 
+    /// What it takes with the fixed codes (section 3.2.6): literals have 8 or 9 bits, lengths 7 or 8, distances 5.
+    #[inline(always)]
+    pub(super) fn fixed_bits(self) -> u32 {
+        if self.is_literal() {
+            return 8 + u32::from(self.value >= 144);
+        }
+        let length =
+            7 + u32::from(LENGTHS[usize::from(self.value)].extra_bits) + u32::from(self.value >= 112);
+        length + 5 + (self.distance - 1 | 3).ilog2() - 1
+    }
+
     /// The literal's or length's symbol, and the distance's.
     #[inline(always)]
     pub(super) fn symbols(self) -> (Symbol, Option<Symbol>) {
@@ -96,16 +107,35 @@ mod tests {
     fn rfc_1951_3_2_5_the_tables() {
         // The first length and distance of each symbol, and the bits behind it, as they are printed there.
         let lengths = [
-            (257, 0, 3), (264, 0, 10), (265, 1, 11), (268, 1, 17), (269, 2, 19), (272, 2, 31), (273, 3, 35),
-            (276, 3, 59), (277, 4, 67), (280, 4, 115), (281, 5, 131), (284, 5, 227), (285, 0, 258),
+            (257, 0, 3),
+            (264, 0, 10),
+            (265, 1, 11),
+            (268, 1, 17),
+            (269, 2, 19),
+            (272, 2, 31),
+            (273, 3, 35),
+            (276, 3, 59),
+            (277, 4, 67),
+            (280, 4, 115),
+            (281, 5, 131),
+            (284, 5, 227),
+            (285, 0, 258),
         ];
         for (symbol, extra_bits, len) in lengths {
             let found = Token::reference(len, 1).symbols().0;
             assert_eq!(found, Symbol { symbol, extra: 0, extra_bits });
         }
         let distances = [
-            (0, 0, 1), (3, 0, 4), (4, 1, 5), (5, 1, 7), (10, 4, 33), (17, 7, 385), (20, 9, 1025), (23, 10, 3073),
-            (28, 13, 16385), (29, 13, 24577),
+            (0, 0, 1),
+            (3, 0, 4),
+            (4, 1, 5),
+            (5, 1, 7),
+            (10, 4, 33),
+            (17, 7, 385),
+            (20, 9, 1025),
+            (23, 10, 3073),
+            (28, 13, 16385),
+            (29, 13, 24577),
         ];
         for (symbol, extra_bits, distance) in distances {
             let found = Token::reference(3, distance).symbols().1;
