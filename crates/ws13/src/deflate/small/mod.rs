@@ -106,10 +106,12 @@ fn worth(level: u8, message: usize) -> usize {
 
 /// Every so manyth place of that history is looked at.
 fn step(level: u8) -> usize {
-    match level {
-        0..=FAST => 4,
-        ..HIGHEST => 2,
-        _ => 1,
+    if level <= FAST {
+        4
+    } else if level < HIGHEST {
+        2
+    } else {
+        1
     }
 }
 

@@ -80,7 +80,8 @@ fn fibonacci(symbols: u8, len: usize) -> Vec<u8> {
     let total: usize = weights.iter().sum();
     let order = noise(2 * len);
     let pick = |pair: &[u8]| {
-        let mut at = (usize::from(pair[0]) << 8 | usize::from(pair[1])) * total >> 16;
+        let part = usize::from(pair[0]) << 8 | usize::from(pair[1]);
+        let mut at = (part * total) >> 16;
         let found = weights.iter().position(|weight| {
             let here = at < *weight;
             at = at.saturating_sub(*weight);

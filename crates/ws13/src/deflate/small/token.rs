@@ -51,7 +51,7 @@ impl Token {
         }
         let length =
             7 + u32::from(LENGTHS[usize::from(self.value)].extra_bits) + u32::from(self.value >= 112);
-        length + 5 + (self.distance - 1 | 3).ilog2() - 1
+        length + 5 + ((self.distance - 1) | 3).ilog2() - 1
     }
 
     /// The literal's or length's symbol, and the distance's.
