@@ -82,7 +82,10 @@ impl Pair {
         let (one, two) = message.split_at(message.len() / 3);
         self.sender.connection.begin_message(Kind::Binary).expect("no message is unfinished");
         for (part, last) in [(one, false), (two, true)] {
-            self.sender.connection.send_part(part, last, &mut self.sender.outbox).expect("a message is unfinished");
+            self.sender
+                .connection
+                .send_part(part, last, &mut self.sender.outbox)
+                .expect("a message is unfinished");
         }
         self.read(message);
     }
@@ -98,6 +101,9 @@ impl Pair {
         } else {
             assert!(payload == expected, "other bytes");
         }
-        assert!(self.receiver.feed(&written) == [Seen::binary(expected)], "our own receiver reads other bytes");
+        assert!(
+            self.receiver.feed(&written) == [Seen::binary(expected)],
+            "our own receiver reads other bytes"
+        );
     }
 }
