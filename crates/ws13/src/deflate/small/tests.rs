@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 #[path = "../../check/puff.rs"]
-#[allow(dead_code, reason = "the conformance suite uses all of it")]
+#[allow(dead_code, clippy::duplicate_mod, reason = "the conformance suite has it, too, and uses all of it")]
 mod puff;
 
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
