@@ -8,8 +8,11 @@
 pub mod common;
 #[path = "../../crates/ws13/tests/common/sim/mod.rs"]
 mod sim;
+#[path = "../../crates/ws13/tests/common/zlib.rs"]
+mod zlib;
 
 pub mod client_server;
+pub mod deflate;
 pub mod differential;
 pub mod extension;
 pub mod frame;
@@ -34,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     ("extension", extension::check),
     ("receiver", receiver::check),
     ("inflate", inflate::check),
+    ("deflate", deflate::check),
     ("client_server", client_server::check),
     ("differential", differential::check),
 ];

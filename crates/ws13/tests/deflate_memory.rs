@@ -151,6 +151,22 @@ fn an_idle_connection_keeps_window_bytes_and_nothing_else() {
 }
 
 #[test]
+fn a_thread_keeps_a_bounded_number_of_histories_however_many_connections_send() {
+    let ((), Cost { kept, .. }) = measure(|| {
+        let mut all: Vec<_> = (0..100).map(|_| end(Role::Server, 1 << 20, bits(15))).collect();
+        for i in 0..130 {
+            for server in &mut all {
+                server.connection.send(json(i), &mut server.outbox).unwrap();
+                let _ = server.written();
+            }
+        }
+    });
+    println!("a thread keeps {kept} B");
+    // 64 of them, and one without a history.
+    assert!(kept > 64 * (60 << 10) && kept < 65 * (88 << 10) + (64 << 10), "{kept}");
+}
+
+#[test]
 fn a_connection_that_is_closed_keeps_no_window() {
     for closing in [masked(0x88, b""), masked(0xc2, &[0xff; 9])] {
         let mut open = end(Role::Server, 1 << 20, Agreed::default());

@@ -2,6 +2,7 @@
 
 use super::compress::{INVESTED, SHORT};
 use super::pool::{self, Buffer, Shape};
+use super::small::{self, Manner};
 use super::window::Window;
 use super::{Deflate, Half};
 use bytes::Bytes;
@@ -81,6 +82,10 @@ struct Made {
 }
 
 impl Common {
+    pub(super) fn len(&self) -> usize {
+        self.message.len()
+    }
+
     pub(crate) fn compressions(&self) -> usize {
         self.lock().len()
     }
@@ -128,12 +133,20 @@ impl Common {
     fn compress(&self, reach: usize, window_bits: u8, frame: impl FnOnce(&[u8]) -> Bytes) -> Option<Bytes> {
         let Deflate { level, memory_level, .. } = *self.settings;
         let dictionary = &self.tail[self.tail.len().saturating_sub(reach)..];
+        let most = self.message.len() + self.invested(reach);
+        if small::takes(level, self.message.len()) {
+            let mut out = pool::take_buffer(Buffer::Small);
+            out.clear();
+            small::compress(Manner { level, window_bits }, dictionary, &self.message, &mut out);
+            let frame = (out.len() < most).then(|| frame(&out));
+            pool::give_buffer(Buffer::Small, out);
+            return frame;
+        }
         let mut encoder = pool::take_encoder(Shape { level, memory_level, window_bits }, (dictionary, &[]));
         let mut out = pool::take_buffer(Buffer::Output);
         let written = encoder.flush(&self.message, &mut out);
         let smaller = out[..written].strip_suffix(&super::compress::TAIL);
-        let frame =
-            smaller.filter(|bytes| bytes.len() < self.message.len() + self.invested(reach)).map(frame);
+        let frame = smaller.filter(|bytes| bytes.len() < most).map(frame);
         pool::give_buffer(Buffer::Output, out);
         pool::give_encoder(encoder);
         frame

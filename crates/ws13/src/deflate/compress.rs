@@ -3,6 +3,7 @@
 
 use super::common::{Common, Run};
 use super::pool::{self, Buffer, Encoder, Owner, Shape};
+use super::small::{self, Manner};
 use super::window::Window;
 use super::{Deflate, Half};
 use bytes::Bytes;
@@ -58,6 +59,9 @@ impl Deflation {
         self.settle();
         let invested = half.takeover && message.len() < SHORT && self.window.len() < SHORT;
         let most = message.len() + if invested { INVESTED } else { 0 };
+        if small::takes(settings.level, message.len()) {
+            return self.small(half, settings, message, most, queue);
+        }
         let mut out = pool::take_buffer(Buffer::Output);
         let owner = half.takeover.then_some(self.owner);
         let shape = shape(half, settings);
@@ -75,6 +79,32 @@ impl Deflation {
         }
         pool::give_buffer(Buffer::Output, out);
         compressed.is_some()
+    }
+
+    /// The same for a message that the encoder for small ones takes.
+    fn small(
+        &mut self,
+        half: Half,
+        settings: &Deflate,
+        message: &[u8],
+        most: usize,
+        queue: impl FnOnce(&[u8]),
+    ) -> bool {
+        let manner = Manner { level: settings.level, window_bits: half.window_bits };
+        let mut out = pool::take_buffer(Buffer::Small);
+        out.clear();
+        let smaller = if half.takeover {
+            small::compress_for(self.owner, &self.window, manner, message, most, &mut out)
+        } else {
+            small::compress(manner, &[], message, &mut out);
+            out.len() < most
+        };
+        if smaller {
+            queue(&out);
+            self.commit(message);
+        }
+        pool::give_buffer(Buffer::Small, out);
+        smaller
     }
 
     /// The frame of a message that is prepared for many, as this connection can take it; `None` where it goes out as it is.
@@ -95,8 +125,8 @@ impl Deflation {
                     self.ongoing = Some(Box::new(Ongoing::Run(run)));
                 }
             }
-            // What an encoder that is still warm holds is no longer all.
-            self.owner.bytes += 1;
+            // An encoder that is still warm has to catch up with it.
+            self.owner.bytes += message.len() as u64;
         }
         Some(frame)
     }
@@ -161,7 +191,7 @@ fn worth(level: u8, message: usize) -> usize {
 }
 
 /// Levels up to this one are chosen for speed.
-const FAST: u8 = 2;
+pub(super) const FAST: u8 = 2;
 
 fn shape(half: Half, settings: &Deflate) -> Shape {
     Shape { level: settings.level, memory_level: settings.memory_level, window_bits: half.window_bits }

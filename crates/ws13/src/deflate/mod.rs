@@ -13,6 +13,9 @@
 //!
 //! A connection that is idle keeps the bytes that back references may reach, and no encoder or decoder: both are lent
 //! by the thread for the time of one message and primed with those bytes.
+//!
+//! Messages of up to 4 KiB are compressed by an encoder of our own at levels up to 6, all others by zlib-rs. A thread keeps
+//! what it has seen of the 64 connections that send most often, 88 KiB each at most.
 
 mod agreed;
 mod common;
@@ -20,6 +23,7 @@ mod compress;
 mod inflate;
 mod negotiation;
 mod pool;
+mod small;
 mod window;
 
 pub use agreed::Agreed;
@@ -38,9 +42,10 @@ pub const NAME: &str = "permessage-deflate";
 /// [`check`](Deflate::check); what is out of range is taken as the nearest value that is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deflate {
-    /// From 1, fast, to 9, small: 6. Level 3 costs what 6 costs; 1 half of it.
+    /// From 1, fast, to 9, small: 6. For short messages level 3 takes three quarters of the time of 6 and 1 a half, for a
+    /// twentieth and a quarter more bytes; from 7 on it is many times as long.
     pub level: u8,
-    /// Memory of an encoder while it works, from 1 to 9: 5, some 280 KB at 15 window bits.
+    /// Memory of zlib-rs' encoder while it works, from 1 to 9: 5, some 280 KB at 15 window bits.
     pub memory_level: u8,
     /// Shorter messages, in bytes, go out uncompressed where earlier messages help to compress: 64.
     pub threshold: usize,
@@ -81,7 +86,7 @@ impl Default for Deflate {
 }
 
 impl Deflate {
-    /// The defaults, at level 1: half the time, and a seventh more bytes.
+    /// The defaults, at level 1: half the time, and up to a third more bytes.
     #[must_use]
     pub fn fast() -> Self {
         Deflate { level: 1, ..Deflate::default() }

@@ -26,8 +26,8 @@ struct Pool {
     warm: Vec<Warm>,
     /// Connections whose encoder was cold lately, the latest first.
     recent: Vec<u64>,
-    /// Buffers: for output, for inflated steps, for the window of a message without context takeover.
-    buffers: [Vec<u8>; 3],
+    /// Buffers: for output, for small output, for inflated steps, for the window of a message without context takeover.
+    buffers: [Vec<u8>; 4],
 }
 
 thread_local! {
@@ -38,6 +38,7 @@ thread_local! {
 #[derive(Clone, Copy)]
 pub(super) enum Buffer {
     Output,
+    Small,
     Step,
     History,
 }
