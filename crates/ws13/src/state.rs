@@ -21,48 +21,40 @@ pub(crate) struct State {
     pub(crate) outbox: Outbox,
     /// Why the stream cannot be written or read any more.
     broken: Option<io::Error>,
-    /// The end has been given out.
-    ended: bool,
     /// What lasts as long as the connection, such as its place among those of a server.
     held: Option<Box<Held>>,
-    /// A client's, until its end is reported.
-    #[cfg(feature = "tracing")]
-    span: Option<Box<tracing::Span>>,
 }
 
-/// Boxed once more, so that it is one word in the many that have none.
-#[derive(Debug)]
-struct Held(#[allow(dead_code, reason = "it is there to be dropped")] Box<dyn Any + Send + Sync>);
+/// In a box, so that it is one word in the many that have none.
+#[derive(Debug, Default)]
+struct Held {
+    #[allow(dead_code, reason = "it is there to be dropped")]
+    anything: Option<Box<dyn Any + Send + Sync>>,
+    /// A client's, until its end is reported.
+    #[cfg(feature = "tracing")]
+    span: Option<tracing::Span>,
+}
 
 impl State {
     pub(crate) fn new(connection: Connection, inbox: Inbox) -> Self {
-        State {
-            connection,
-            inbox,
-            outbox: Outbox::new(),
-            broken: None,
-            ended: false,
-            held: None,
-            #[cfg(feature = "tracing")]
-            span: None,
-        }
+        State { connection, inbox, outbox: Outbox::new(), broken: None, held: None }
     }
 
     /// Keeps this until the connection is dropped.
     pub(crate) fn hold(&mut self, held: impl Send + Sync + 'static) {
-        self.held = Some(Box::new(Held(Box::new(held))));
+        self.held.get_or_insert_default().anything = Some(Box::new(held));
     }
 
     /// Has the end reported in this span.
     #[cfg(feature = "tracing")]
     pub(crate) fn report_in(&mut self, span: tracing::Span) {
-        self.span = Some(Box::new(span));
+        self.held.get_or_insert_default().span = Some(span);
     }
 
     #[cfg(feature = "tracing")]
     #[cold]
     fn report_end(&mut self) {
-        if let Some(span) = self.span.take() {
+        if let Some(span) = self.held.as_mut().and_then(|held| held.span.take()) {
             span.in_scope(|| crate::trace::closed(self.connection.closed(), &self.stats()));
         }
     }
@@ -108,12 +100,11 @@ impl State {
 
     fn next_fact_of_any_kind(&mut self, mode: Mode) -> Option<FactOrEnd> {
         let fact = self.connection.next_fact_of_any_kind(&mut self.inbox, &mut self.outbox, mode);
+        #[cfg(feature = "tracing")]
         if let Some(FactOrEnd::End) = fact {
-            self.ended = true;
-            #[cfg(feature = "tracing")]
             self.report_end();
         }
-        fact.or(self.ended.then_some(FactOrEnd::End))
+        fact.or(self.connection.has_ended().then_some(FactOrEnd::End))
     }
 
     /// A small message that is next, and here already, for keeps: what `next_fact` would give, made where it is needed.
@@ -171,7 +162,7 @@ impl State {
     /// Whether the end has been given out.
     #[cfg(feature = "tokio")]
     pub(crate) fn has_ended(&self) -> bool {
-        self.ended
+        self.connection.has_ended()
     }
 
     /// Tells the core the time; whether anything was due.

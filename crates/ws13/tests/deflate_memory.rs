@@ -185,5 +185,5 @@ fn a_connection_that_is_closed_keeps_no_window() {
 
 #[test]
 fn a_connection_that_uses_nothing_of_it_stays_small() {
-    assert!(size_of::<Connection>() <= 328, "{}", size_of::<Connection>());
+    assert!(size_of::<Connection>() <= 296, "{}", size_of::<Connection>());
 }

@@ -13,7 +13,10 @@ use core::time::Duration;
 pub(super) struct Keepalive {
     /// The latest time that the driver told.
     now: Timestamp,
-    next_ping: Option<Timestamp>,
+    /// When the next Ping is due; when closing, when the close timeout is over.
+    next: Option<Timestamp>,
+    /// Our Close frame is queued, and its clock runs.
+    closing: bool,
     /// The Ping whose silence is measured.
     silence: Option<Silence>,
     /// When the latest Ping was sent, until its Pong comes.
@@ -24,11 +27,11 @@ pub(super) struct Keepalive {
     round_trip: Option<NonZeroU64>,
     /// Nobody has asked for it yet.
     round_trip_is_new: bool,
-    close_due: Option<Timestamp>,
     stall: Option<Stall>,
     control_window: Option<Timestamp>,
     control_frames: u32,
-    jitter: u64,
+    /// Makes the intervals of this connection others than those of the next.
+    jitter: u32,
 }
 
 #[derive(Debug)]
@@ -57,7 +60,7 @@ pub(super) enum Due {
 
 impl Keepalive {
     pub(super) fn new(seed: u64) -> Self {
-        Keepalive { jitter: seed, ..Keepalive::default() }
+        Keepalive { jitter: (seed ^ seed >> 32) as u32, ..Keepalive::default() }
     }
 
     /// Whether a clock should be started or read: the driver then tells the time before it waits.
@@ -66,9 +69,9 @@ impl Keepalive {
             || self.control_frames > 0
             || (!outbox.is_empty() && self.stall.is_none())
             || if sender_closed {
-                self.close_due.is_none()
+                !self.closing
             } else {
-                self.next_ping.is_none() && settings.interval().is_some()
+                self.next.is_none() && settings.interval().is_some()
             }
     }
 
@@ -76,7 +79,7 @@ impl Keepalive {
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let silence = self.silence.as_ref().map(|silence| silence.until);
         let stall = self.stall.as_ref().map(|stall| stall.until);
-        [self.next_ping, silence, stall, self.close_due].into_iter().flatten().min()
+        [self.next, silence, stall].into_iter().flatten().min()
     }
 
     /// Time has come to `now`: starts clocks, and tells what is due.
@@ -92,9 +95,11 @@ impl Keepalive {
         self.tick_control_window();
         if sender_closed {
             // Pings end with the Close frame; the close timeout takes over.
-            (self.next_ping, self.silence) = (None, None);
-            let due = *self.close_due.get_or_insert(self.now + config.limits.close_timeout);
-            if self.now >= due {
+            if !self.closing {
+                (self.closing, self.silence) = (true, None);
+                self.next = Some(self.now + config.limits.close_timeout);
+            }
+            if self.next.is_some_and(|due| self.now >= due) {
                 return Due::Lost(Lost::CloseTimeout);
             }
         }
@@ -170,16 +175,16 @@ impl Keepalive {
             }
         }
         let Some(interval) = settings.interval() else { return Due::Nothing };
-        match self.next_ping {
+        match self.next {
             Some(next) if self.now >= next => {}
             Some(_) => return Due::Nothing,
             None => {
-                self.next_ping = Some(self.now + self.jittered(interval));
+                self.next = Some(self.now + self.jittered(interval));
                 return Due::Nothing;
             }
         }
-        self.next_ping = Some(self.now + self.jittered(interval));
         self.pings = self.pings.wrapping_add(1);
+        self.next = Some(self.now + self.jittered(interval));
         self.awaited = Some(self.now);
         if self.silence.is_none() {
             self.silence =
@@ -194,10 +199,10 @@ impl Keepalive {
     }
 
     /// The interval, 10 % more or less, so that many connections do not ping in step.
-    fn jittered(&mut self, interval: Duration) -> Duration {
+    fn jittered(&self, interval: Duration) -> Duration {
         // splitmix64: spreads load, guards no secret.
-        self.jitter = self.jitter.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.jitter;
+        let step = u64::from(self.pings).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut bits = (u64::from(self.jitter) << 32).wrapping_add(step);
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let percent = 90 + (bits >> 33) % 21;

@@ -382,6 +382,12 @@ impl Connection {
         }
     }
 
+    /// Whether the end was given out.
+    #[cfg(feature = "std")]
+    pub(crate) fn has_ended(&self) -> bool {
+        self.reported
+    }
+
     /// The next fact, where it is a small message that is all here.
     #[inline(always)]
     pub(crate) fn small_fact(&mut self, inbox: &mut Inbox, mode: Mode) -> Option<FactOrEnd> {

@@ -58,7 +58,7 @@ pub(super) struct Receiver {
     #[cfg(feature = "deflate")]
     inflation: Option<Box<Inflation>>,
     #[cfg(feature = "deflate")]
-    inflated: Option<Box<Ratio>>,
+    inflated: Ratio,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl Receiver {
             #[cfg(feature = "deflate")]
             inflation: None,
             #[cfg(feature = "deflate")]
-            inflated: None,
+            inflated: Ratio::default(),
         }
     }
 
@@ -118,7 +118,7 @@ impl Receiver {
     /// The bytes of compressed messages.
     pub(super) fn inflated(&self) -> Ratio {
         #[cfg(feature = "deflate")]
-        return self.inflated.as_deref().copied().unwrap_or_default();
+        return self.inflated;
         #[cfg(not(feature = "deflate"))]
         Ratio::default()
     }

@@ -48,7 +48,7 @@ pub(super) struct Sender {
     /// Messages that were queued.
     messages: u64,
     #[cfg(feature = "deflate")]
-    deflated: Option<Box<Ratio>>,
+    deflated: Ratio,
     /// What was agreed on for compressed messages.
     #[cfg(feature = "deflate")]
     deflate: Option<crate::deflate::Half>,
@@ -87,7 +87,7 @@ impl Sender {
             claims: Claims::NONE,
             messages: 0,
             #[cfg(feature = "deflate")]
-            deflated: None,
+            deflated: Ratio::default(),
             #[cfg(feature = "deflate")]
             deflate: None,
             #[cfg(feature = "deflate")]
@@ -116,7 +116,7 @@ impl Sender {
     /// The bytes of those that were compressed.
     pub(super) fn deflated(&self) -> Ratio {
         #[cfg(feature = "deflate")]
-        return self.deflated.as_deref().copied().unwrap_or_default();
+        return self.deflated;
         #[cfg(not(feature = "deflate"))]
         Ratio::default()
     }

@@ -41,13 +41,13 @@ impl Receiver {
         let whole = mode == Mode::Whole && !message.parted;
         if whole && !last && inflation.defer(&inbox.bytes()[..frame.ready]) {
             let len = frame.take_ready();
-            self.inflated.get_or_insert_default().add(len, 0);
+            self.inflated.add(len, 0);
             inbox.consume(len);
             return Ok(self.after_input(complete));
         }
         let max = if whole { limits.max_message } else { usize::MAX };
         let ahead = Ahead { last, keep: whole, max, mode };
-        let inflated = self.inflated.get_or_insert_default();
+        let inflated = &mut self.inflated;
         let next = with_step(|out| {
             loop {
                 let next = frame.inflate(message, inflation, inbox, (ahead, &mut *inflated), out)?;

@@ -35,7 +35,7 @@ impl Sender {
         }
         let mut deflation = self.take_deflation(half, config);
         let smaller = deflation.message(half, &settings, bytes, |compressed| {
-            self.deflated.get_or_insert_default().add(bytes.len(), compressed.len());
+            self.deflated.add(bytes.len(), compressed.len());
             self.whole(Rsv::RSV1, kind.opcode(), Payload::Slice(compressed), outbox, config);
         });
         self.deflation = Some(deflation);
@@ -85,7 +85,7 @@ impl Sender {
             deflation.begin(half, &settings);
         }
         let compressed = deflation.part(part, last, |compressed| {
-            self.deflated.get_or_insert_default().add(part.len(), compressed.len());
+            self.deflated.add(part.len(), compressed.len());
             let rsv = if first { Rsv::RSV1 } else { Rsv::NONE };
             self.frame(last, rsv, opcode, Payload::Slice(compressed), compressed.len(), outbox);
         });
