@@ -198,6 +198,20 @@ pub(crate) fn note_refusal(counters: &Counters, info: &ConnectInfo, refused: Ref
     let _ = info;
 }
 
+/// Asks again while somebody else is at a connection, which is over in microseconds; but not for ever: it may be the
+/// one who asks, in the middle of a message that was lent to them.
+pub(crate) fn patiently<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    (0..TRIES).find_map(|_| {
+        let answer = ask();
+        if answer.is_none() {
+            std::thread::yield_now();
+        }
+        answer
+    })
+}
+
+const TRIES: usize = 1000;
+
 /// The same in random order.
 pub(crate) fn shuffled<T>(mut items: Vec<T>) -> Vec<T> {
     let mut bits = crate::entropy::random_u64() | 1;

@@ -4,7 +4,7 @@ use super::net::Stream;
 use super::shared::Shared;
 use super::websocket::WebSocket;
 use crate::server::{
-    AddressKey, ConnectionLimits, Counters, Counts, Drain, Open as OpenSum, REFUSALS, shuffled,
+    AddressKey, ConnectionLimits, Counters, Counts, Drain, Open as OpenSum, REFUSALS, patiently, shuffled,
 };
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -99,12 +99,15 @@ impl Connections {
         Some(Refusing(Arc::clone(self))).filter(|_| begun < REFUSALS)
     }
 
-    /// Those that are open, in sum; without the figures of those that somebody else is at.
+    /// Those that are open, in sum; without the figures of those that somebody else is at for long.
     pub(super) fn look(&self) -> OpenSum {
-        let open = self.lock();
-        let mut sum = OpenSum::new(open.entries.len(), open.handshakes);
-        let connections = open.entries.values().filter_map(|connected| connected.shared.as_ref());
-        connections.filter_map(|shared| shared.try_stats()).for_each(|stats| sum.add(&stats));
+        let (mut sum, connections) = {
+            let open = self.lock();
+            let connections = open.entries.values().filter_map(|connected| connected.shared.clone());
+            (OpenSum::new(open.entries.len(), open.handshakes), connections.collect::<Vec<_>>())
+        };
+        let stats = connections.iter().filter_map(|shared| patiently(|| shared.try_stats()));
+        stats.for_each(|stats| sum.add(&stats));
         sum
     }
 

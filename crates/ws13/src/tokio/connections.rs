@@ -5,7 +5,7 @@ use super::serving::{Serving, Stoppable};
 use super::shared::Shared;
 use super::websocket::WebSocket;
 use crate::server::{
-    AddressKey, ConnectionLimits, Counters, Counts, Drain, Open as OpenSum, REFUSALS, shuffled,
+    AddressKey, ConnectionLimits, Counters, Counts, Drain, Open as OpenSum, REFUSALS, patiently, shuffled,
 };
 use std::fmt;
 use std::future::poll_fn;
@@ -132,12 +132,16 @@ impl Connections {
         self.lock().stopping
     }
 
-    /// Those that are open, in sum; without the figures of those that somebody else is at.
+    /// Those that are open, in sum; without the figures of those that somebody else is at for long.
     pub(super) fn look(&self) -> OpenSum {
-        let open = self.lock();
-        let mut sum = OpenSum::new(open.len, open.handshakes);
-        let connections = open.slots.iter().filter_map(Slot::connection);
-        connections.filter_map(|connection| connection.stats()).for_each(|stats| sum.add(&stats));
+        let mut sum = {
+            let open = self.lock();
+            OpenSum::new(open.len, open.handshakes)
+        };
+        let connections = self.all().into_iter();
+        connections
+            .filter_map(|connection| patiently(|| connection.stats()))
+            .for_each(|stats| sum.add(&stats));
         sum
     }
 
