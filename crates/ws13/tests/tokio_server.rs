@@ -17,7 +17,9 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 use ws13::handshake::server::Accept;
 use ws13::handshake::{OriginPolicy, Reject, Reply, Request};
-use ws13::{Client, CloseCode, Config, Error, Keepalive, Kind, Message, Server, Stream, WebSocket};
+use ws13::{
+    Client, CloseCode, Config, Connections, Error, Keepalive, Kind, Message, Role, Server, Stream, WebSocket,
+};
 
 async fn echo(_: Request, mut socket: WebSocket<Stream>) -> Result<(), Error> {
     while let Some(message) = socket.receive().await? {
@@ -578,4 +580,49 @@ async fn a_handler_reads_and_writes_messages_in_parts() {
     socket.send(&payload).await.unwrap();
     assert_eq!(receive(&mut socket).await.into_bytes(), payload);
     assert_eq!(soon(socket.receive()).await.unwrap(), None);
+}
+
+/// One task keeps the time of all connections, in the runtime of the first that needs it.
+#[test]
+fn who_keeps_the_time_of_all_may_go_with_its_runtime() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let pinging = Keepalive { ping_interval: Some(Duration::from_millis(300)), ..Keepalive::default() };
+    let config = Arc::new(Config { keepalive: pinging, ..Config::default() });
+    let connections = Connections::new();
+    let begin = || async {
+        let (near, far) = tokio::io::duplex(1024);
+        let served = WebSocket::from_upgraded(near, Role::Server, Arc::clone(&config));
+        connections.serve(served, |mut socket| async move { socket.receive().await.map(drop) });
+        sleep(Duration::from_millis(20)).await;
+        far
+    };
+    let (first, second) = (runtime(), runtime());
+    let _held = first.block_on(begin());
+    let mut far = second.block_on(begin());
+    drop(first);
+    let ping = second.block_on(soon(read_frame(&mut far))).unwrap();
+    assert_eq!((ping.first, ping.payload.len()), (0x89, 8));
+}
+
+#[tokio::test]
+async fn a_thousand_connections_are_pinged_in_their_time() {
+    let pinging = Keepalive { ping_interval: Some(Duration::from_secs(1)), ..Keepalive::default() };
+    let config = Arc::new(Config { keepalive: pinging, ..Config::default() });
+    let connections = Connections::new();
+    let start = Instant::now();
+    let peers = (0..1000).map(|_| {
+        let (near, mut far) = tokio::io::duplex(64);
+        let served = WebSocket::from_upgraded(near, Role::Server, Arc::clone(&config));
+        connections.serve(served, |mut socket| async move { socket.receive().await.map(drop) });
+        tokio::spawn(async move {
+            let ping = soon(read_frame(&mut far)).await.unwrap();
+            assert_eq!(ping.first, 0x89);
+            start.elapsed()
+        })
+    });
+    for peer in peers.collect::<Vec<_>>() {
+        // 10 % more or less, and a tick; what is above is for a machine that is busy.
+        let took = peer.await.unwrap();
+        assert!((Duration::from_millis(899)..Duration::from_secs(5)).contains(&took), "{took:?}");
+    }
 }
