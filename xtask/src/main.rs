@@ -35,7 +35,7 @@ usage: cargo xtask test [STEP]...                    run every step, or only the
        cargo xtask autobahn --one-byte [CASES]       against our server, each byte a write of its own
        cargo xtask simulate [SEEDS] [--first N]      seeds of the simulation, 100000 of them, in an optimized build
        cargo xtask simulate --seed N                 one seed again
-       cargo xtask fuzz [TARGET]... [--seconds N] [--asan]
+       cargo xtask fuzz [TARGET]... [--seconds N] [--seed N] [--asan]
                                                      60 seconds of each target, or of those named
        cargo xtask robustness                        the table of attacks and quirks, with a verdict on each row
        cargo xtask bench [SCENARIO]... [ROW]...      times, memory and system calls against the peers; see bench/README.md
