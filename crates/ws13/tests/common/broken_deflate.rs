@@ -107,10 +107,10 @@ impl Lenient {
 impl Read for Lenient {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         if self.frame.is_empty() {
-            self.next_frame().or_else(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => Ok(self.frame.clear()),
-                _ => Err(error),
-            })?;
+            match self.next_frame() {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.frame.clear(),
+                read => read?,
+            }
         }
         let len = self.frame.len().min(target.len());
         target[..len].copy_from_slice(&self.frame[..len]);
