@@ -19,7 +19,7 @@ pub(crate) enum Reason {
     Mask,
     /// A new message inside of an unfinished one.
     Interleaved,
-    /// A text that ends inside a character, in a last fragment without bytes.
+    /// A text in fragments, of which one ends inside a character that nothing ends.
     CutCharacter,
     /// A Close with a code that must not be sent is told as one with 1002.
     CloseCode,

@@ -53,12 +53,18 @@ impl Script {
             .any(|(frame, next)| !frame.last && matches!(next, Some(1 | 2)))
     }
 
-    /// A text that ends inside a character, and whose last frame is empty.
+    /// A text in fragments, of which one ends inside a character that nothing ends.
     pub(super) fn has_cut_character(&self) -> bool {
         self.messages().any(|message| {
-            let text: Vec<u8> = message.iter().flat_map(|frame| frame.payload.iter().copied()).collect();
-            let cut = std::str::from_utf8(&text).is_err_and(|error| error.error_len().is_none());
-            message[0].opcode == 1 && cut && message.last().is_some_and(|frame| frame.last && frame.len == 0)
+            let (mut text, mut ends) = (Vec::new(), Vec::new());
+            for frame in &message {
+                text.extend_from_slice(&frame.payload);
+                ends.push(text.len());
+            }
+            let Err(error) = std::str::from_utf8(&text) else { return false };
+            let (begin, end) = (error.valid_up_to(), text.len());
+            let cut_there = |at: &usize| (begin + 1..=end.min(begin + 3)).contains(at);
+            message[0].opcode == 1 && message.len() > 1 && ends.iter().any(cut_there)
         })
     }
 
@@ -132,6 +138,9 @@ mod tests {
         assert!(Script::read(b"\x89\x7e\x00\x02hi").has_long_control());
         assert!(Script::read(b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x01a").has_large_message());
         assert!(Script::read(b"\x01\x01a\x81\x01b").has_interleaved_messages());
-        assert!(Script::read(b"\x01\x01\xc3\x80\x00").has_cut_character());
+        for cut in [&b"\x01\x01\xc3\x80\x00"[..], b"\x01\x02a\xf0\x80\x01\x84", b"\x01\x01a\x80\x01\xc6"] {
+            assert!(Script::read(cut).has_cut_character());
+        }
+        assert!(!Script::read(b"\x01\x02ab\x80\x05\xffcdef").has_cut_character());
     }
 }
