@@ -3,10 +3,12 @@
 
 mod fast;
 mod reasons;
+mod script;
 mod tungstenite;
 
 use crate::common::{End, Seen, connection};
 use reasons::Reason;
+use script::Script;
 use ws13::{CloseCause, Config, Fault, Inbox, Kind, Limits, Outbox, Role};
 
 /// The limit that all three have, in bytes.
@@ -40,7 +42,9 @@ pub fn check(data: &[u8]) {
         if theirs == ours {
             continue;
         }
-        let reason = reasons::of(name, &ours, fault.as_ref(), &theirs);
+        let bytes = Script::read(script);
+        let reason = reasons::of(name, &ours, fault.as_ref(), &theirs)
+            .filter(|reason| reasons::is_in(*reason, &bytes, role));
         assert_ne!(reason, None::<Reason>, "{name} has {theirs:?}, ws13 {ours:?} for {fault:?}");
     }
 }

@@ -7,6 +7,7 @@ use crate::checks::autobahn_client;
 use crate::foreign::{serve_echo, venv};
 use crate::judge::{chosen, failures};
 use crate::relay;
+use crate::summary::{self, Cases};
 use crate::tools::{
     self, Outcome, Served, command, emptied, folder, free_port, once, output, run, run_within, write,
 };
@@ -16,14 +17,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-/// What is run by default: the protocol, the limits and mixed traffic. 12 and 13 are of permessage-deflate.
+/// What the steps run: the protocol, the limits and mixed traffic.
 const SECTIONS: &str = "1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.*,10.*";
 
-/// What is run byte by byte: all but the large ones.
-const BYTE_BY_BYTE: &str = "1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.1.1,9.2.1,9.7.1,9.8.1,10.*";
+/// What the command runs: permessage-deflate, too. All 517 cases.
+const ALL: &str = "1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.*,10.*,12.*,13.*";
+
+/// What is run byte by byte: all but the large ones, and of permessage-deflate the messages of 16 bytes, under each
+/// kind of text and with each choice of parameters.
+const BYTE_BY_BYTE: &str = "1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.1.1,9.2.1,9.7.1,9.8.1,10.*,12.1.1,12.2.1,12.3.1,12.4.1,\
+    12.5.1,13.1.1,13.2.1,13.3.1,13.4.1,13.5.1,13.6.1,13.7.1";
 
 /// For one section in the server's role, and for all cases in the client's.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 pub(crate) const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
@@ -43,57 +49,84 @@ impl Role {
         }
     }
 
-    fn test(self, cases: &str) -> Outcome {
-        let chosen = chosen(cases)?;
+    fn test(self, cases: &str) -> Result<Cases, String> {
         let engine = Engine::install()?;
-        let failures = match self {
-            Self::Server => server_failures(&engine, cases, false)?,
-            Self::Client => client_failures(&engine, cases)?,
+        let report = match self {
+            Self::Server => server_report(&engine, cases, false)?,
+            Self::Client => client_report(&engine, cases)?,
         };
-        told(&chosen, &failures, &engine)
+        told(cases, report, &engine)
     }
 }
 
-fn told(chosen: &[String], failures: &[String], engine: &Engine) -> Outcome {
-    for line in failures {
+/// What an engine said of the cases, and which of the chosen ones are not as they should be.
+#[derive(Default)]
+struct Report {
+    cases: Cases,
+    failures: Vec<String>,
+}
+
+impl Report {
+    /// Takes in the report in a folder.
+    fn add(&mut self, cases: &str, dir: &Path) -> Outcome {
+        let index = index(dir);
+        self.failures.extend(failures(&chosen(cases)?, &index, dir));
+        let agents = index.as_object().into_iter().flatten();
+        self.cases.extend(agents.filter_map(|(_, cases)| cases.as_object().cloned()).flatten());
+        Ok(())
+    }
+}
+
+fn told(cases: &str, report: Report, engine: &Engine) -> Result<Cases, String> {
+    for line in &report.failures {
         println!("not ok - {line}");
     }
-    let (all, name) = (chosen.len(), engine.name());
-    println!("{} of {all} cases as they should be, by {name}", all - failures.len());
-    if failures.is_empty() { Ok(()) } else { Err(format!("{} of {all} cases failed", failures.len())) }
+    let (all, failed, name) = (chosen(cases)?.len(), report.failures.len(), engine.name());
+    println!("{} of {all} cases as they should be, by {name}", all.saturating_sub(failed));
+    if failed == 0 { Ok(report.cases) } else { Err(format!("{failed} of {all} cases failed")) }
 }
 
 /// `cargo xtask autobahn --one-byte`: our server behind a relay that writes every byte by itself, in both directions.
 pub(crate) fn one_byte(cases: Option<&str>) -> Outcome {
     let cases = cases.unwrap_or(BYTE_BY_BYTE);
-    let chosen = chosen(cases)?;
     let engine = Engine::install()?;
-    told(&chosen, &server_failures(&engine, cases, true)?, &engine)
+    told(cases, server_report(&engine, cases, true)?, &engine).map(drop)
 }
 
 pub(crate) fn server() -> Outcome {
-    Role::Server.test(SECTIONS)
+    Role::Server.test(SECTIONS).map(drop)
 }
 
 pub(crate) fn client() -> Outcome {
-    Role::Client.test(SECTIONS)
+    Role::Client.test(SECTIONS).map(drop)
 }
 
-/// `cargo xtask autobahn`.
+/// `cargo xtask autobahn`: the roles and cases that are named. All of both also make docs/autobahn.md.
 pub(crate) fn command_line(roles: &[Role], cases: Option<&str>) -> ExitCode {
-    let failed = roles.iter().map(|role| role.test(cases.unwrap_or(SECTIONS))).filter_map(Result::err);
-    let failed = failed.inspect(|why| println!("FAILED: {why}")).count();
-    println!("{} passed, {failed} failed", roles.len() - failed);
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let reports: Vec<_> = roles.iter().map(|role| role.test(cases.unwrap_or(ALL))).collect();
+    let mut failures: Vec<_> = reports.iter().filter_map(|report| report.as_ref().err().cloned()).collect();
+    if let ([Ok(server), Ok(client)], None) = (reports.as_slice(), cases) {
+        failures.extend(write_summary(server, client).err());
+    }
+    failures.iter().for_each(|why| println!("FAILED: {why}"));
+    println!("{} passed, {} failed", reports.iter().filter(|report| report.is_ok()).count(), failures.len());
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn write_summary(server: &Cases, client: &Cases) -> Outcome {
+    let file = tools::root().join("docs/autobahn.md");
+    write(&file, &summary::page(Engine::install()?.name(), server, client))?;
+    println!("{} is written", file.display());
+    Ok(())
 }
 
 /// The fuzzing client drops what is left of a run when a connection fails, so each section is a run of its own.
-fn server_failures(engine: &Engine, cases: &str, one_byte: bool) -> Result<Vec<String>, String> {
-    let cases = if cases == "*" { format!("{SECTIONS},12.*,13.*") } else { cases.to_owned() };
-    let server = serve_echo(&["--max-message", "32MiB"])?;
+fn server_report(engine: &Engine, cases: &str, one_byte: bool) -> Result<Report, String> {
+    let cases = if cases == "*" { ALL } else { cases };
+    let server = serve_echo(&["--max-message", "32MiB", "--compress"])?;
     let address = server.address().to_owned();
     let address = if one_byte { relay::start(address)? } else { address };
-    let mut failed = Vec::new();
+    let mut report = Report::default();
     for section in cases.split(',') {
         let dir = folder(if one_byte { "autobahn-one-byte" } else { "autobahn-server" })?
             .join(section.replace('*', "all"));
@@ -105,12 +138,12 @@ fn server_failures(engine: &Engine, cases: &str, one_byte: bool) -> Result<Vec<S
         if let Err(why) = run_within(PATIENCE, &mut client) {
             println!("{why}; see {}", dir.join("log.txt").display());
         }
-        failed.extend(failures(&chosen(section)?, &index(&dir), &dir));
+        report.add(section, &dir)?;
     }
-    Ok(failed)
+    Ok(report)
 }
 
-fn client_failures(engine: &Engine, cases: &str) -> Result<Vec<String>, String> {
+fn client_report(engine: &Engine, cases: &str) -> Result<Report, String> {
     let program = autobahn_client()?;
     let dir = folder("autobahn-client")?;
     emptied(&dir)?;
@@ -122,7 +155,9 @@ fn client_failures(engine: &Engine, cases: &str) -> Result<Vec<String>, String> 
     while !index(&dir).is_object() && start.elapsed() < Duration::from_secs(20) {
         std::thread::sleep(Duration::from_millis(100));
     }
-    Ok(failures(&chosen(cases)?, &index(&dir), &dir))
+    let mut report = Report::default();
+    report.add(cases, &dir)?;
+    Ok(report)
 }
 
 /// Where an engine, or our client, talks of every case.

@@ -10,17 +10,20 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// The whole suite takes some seconds with a good peer, and a minute with a bad one.
+/// The whole suite takes some seconds with a good peer: a minute at most.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// It takes a minute with a bad one, and more where the machine is busy.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Our server, without and with compression, and our client: no case may fail or be non-strict.
 pub(crate) fn ourselves() -> Outcome {
     let plain = serve_echo(&[])?;
-    run_within(PATIENCE, check()?.args(["server", "--strict", &plain.url]))?;
+    run_within(MINUTE, check()?.args(["server", "--strict", &plain.url]))?;
     let compressing = serve_echo(&["--compress"])?;
     let junit = folder("check")?.join("server.xml");
     let mut server = check()?;
-    run_within(PATIENCE, server.args(["server", "--strict", &compressing.url, "--junit"]).arg(&junit))?;
+    run_within(MINUTE, server.args(["server", "--strict", &compressing.url, "--junit"]).arg(&junit))?;
     // Nothing was left out, so that what is checked does not shrink unseen.
     if tools::read(&junit)?.contains("<skipped") {
         return Err("cases were skipped with our compressing server".into());
@@ -34,7 +37,7 @@ fn client() -> Outcome {
     let junit = folder("check")?.join("client.xml");
     let served =
         Served::start(check.args(["client", "--strict", "--listen", "127.0.0.1:0", "--junit"]).arg(&junit))?;
-    run_within(PATIENCE, command(program).arg(served.url.trim_end_matches('/')).stdout(Stdio::null()))?;
+    run_within(MINUTE, command(program).arg(served.url.trim_end_matches('/')).stdout(Stdio::null()))?;
     served.finish(PATIENCE).map_err(|why| format!("our client: {why}; see {}", junit.display()))
 }
 
@@ -169,7 +172,7 @@ const KINDS: [(&str, &str); 5] = [
     ("nothing for", "waits for the rest of what is already wrong"),
 ];
 
-const THEMES: [(&str, &str); 7] = [
+const THEMES: [(&str, &str); 8] = [
     ("handshake", "opening handshake"),
     ("frames", "frames, masking"),
     ("messages", "messages, Ping and Pong"),
@@ -177,6 +180,7 @@ const THEMES: [(&str, &str); 7] = [
     ("close", "closing handshake"),
     ("deflate", "permessage-deflate"),
     ("limits", "limits, floods"),
+    ("alive", "the server at the end"),
 ];
 
 const INTRODUCTION: &str = "\

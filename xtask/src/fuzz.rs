@@ -19,12 +19,12 @@ const ADDRESS: &str = " -Zsanitizer=address";
 
 /// Every target, for a short time.
 pub(crate) fn check() -> Outcome {
-    fuzz(&targets()?, SHORT, false)
+    fuzz(&targets()?, SHORT, false, fresh_seed())
 }
 
-/// `cargo xtask fuzz [TARGET] [--seconds N] [--asan]`.
+/// `cargo xtask fuzz [TARGET]... [--seconds N] [--seed N] [--asan]`.
 pub(crate) fn command_line(args: &[&str]) -> Outcome {
-    let (mut seconds, mut asan, mut names) = (60, false, Vec::new());
+    let (mut seconds, mut asan, mut names, mut seed) = (60, false, Vec::new(), fresh_seed());
     let mut args = args.iter();
     while let Some(&arg) = args.next() {
         match arg {
@@ -32,6 +32,10 @@ pub(crate) fn command_line(args: &[&str]) -> Outcome {
             "--seconds" => {
                 let number = args.next().and_then(|number| number.parse().ok());
                 seconds = number.ok_or("--seconds is followed by a number")?;
+            }
+            "--seed" => {
+                let number = args.next().and_then(|number| number.parse().ok());
+                seed = number.ok_or("--seed is followed by a number")?;
             }
             name => names.push(name.to_owned()),
         }
@@ -41,7 +45,13 @@ pub(crate) fn command_line(args: &[&str]) -> Outcome {
         return Err(format!("{unknown} is no target; there are {}", all.join(", ")));
     }
     let chosen = if names.is_empty() { all } else { names };
-    fuzz(&chosen, seconds, asan)
+    fuzz(&chosen, seconds, asan, seed)
+}
+
+/// Another one each time; it is told with the result. To libFuzzer 0 means that it chooses by itself.
+fn fresh_seed() -> u32 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    now.subsec_nanos().max(1)
 }
 
 /// The names of the programs in fuzz/fuzz_targets.
@@ -54,14 +64,14 @@ fn targets() -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-fn fuzz(targets: &[String], seconds: u64, asan: bool) -> Outcome {
+fn fuzz(targets: &[String], seconds: u64, asan: bool, seed: u32) -> Outcome {
     let programs = build(asan)?;
     let mut failed = Vec::new();
     for target in targets {
-        match one(&programs, target, seconds) {
-            Ok(runs) => println!("{target:<18} {runs}"),
+        match one(&programs, target, seconds, seed) {
+            Ok(runs) => println!("{target:<18} {runs}, from seed {seed}"),
             Err(why) => {
-                println!("not ok - {target}: {why}");
+                println!("not ok - {target}, from seed {seed}: {why}");
                 failed.push(target.as_str());
             }
         }
@@ -81,12 +91,12 @@ fn build(asan: bool) -> Result<PathBuf, String> {
 }
 
 /// Runs one target; gives what libFuzzer says at the end.
-fn one(programs: &Path, target: &str, seconds: u64) -> Result<String, String> {
+fn one(programs: &Path, target: &str, seconds: u64, seed: u32) -> Result<String, String> {
     let (found, crashes) = (folder(&format!("fuzz/corpus/{target}"))?, folder("fuzz/crashes")?);
     let log = crashes.join(format!("{target}.log"));
     let file = std::fs::File::create(&log).map_err(|e| format!("cannot write {}: {e}", log.display()))?;
     let mut fuzzer = command(programs.join(target));
-    fuzzer.arg(format!("-max_total_time={seconds}")).args([
+    fuzzer.arg(format!("-max_total_time={seconds}")).arg(format!("-seed={seed}")).args([
         "-max_len=500",
         "-timeout=20",
         "-rss_limit_mb=1500",

@@ -20,6 +20,7 @@ mod robustness;
 mod sanitizer;
 mod simulate;
 mod steps;
+mod summary;
 mod tls;
 mod tools;
 mod traceability;
@@ -29,11 +30,12 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask test [STEP]...                    run every step, or only the named ones
        cargo xtask list                              name the steps
-       cargo xtask autobahn [server|client] [CASES]  Autobahn alone; CASES: ids or globs, such as '9.*,7.7.1'
-       cargo xtask autobahn --one-byte [CASES]       the same against our server, each byte a write of its own
+       cargo xtask autobahn [server|client] [CASES]  all of Autobahn, or CASES: ids or globs, such as '9.*,7.7.1';
+                                                     all cases in both roles write docs/autobahn.md
+       cargo xtask autobahn --one-byte [CASES]       against our server, each byte a write of its own
        cargo xtask simulate [SEEDS] [--first N]      seeds of the simulation, 100000 of them, in an optimized build
        cargo xtask simulate --seed N                 one seed again
-       cargo xtask fuzz [TARGET]... [--seconds N] [--asan]
+       cargo xtask fuzz [TARGET]... [--seconds N] [--seed N] [--asan]
                                                      60 seconds of each target, or of those named
        cargo xtask robustness                        the table of attacks and quirks, with a verdict on each row
        cargo xtask bench [SCENARIO]... [ROW]...      times, memory and system calls against the peers; see bench/README.md

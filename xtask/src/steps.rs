@@ -37,7 +37,7 @@ const STEPS: &[Step] = &[
         instructions::check,
     ),
     step("examples", "the examples and the command build", checks::examples),
-    step("concurrency", "many orders of a split socket's tasks", concurrency::check),
+    step("concurrency", "many orders of a split socket's tasks and threads", concurrency::check),
     step("sanitizer", "the modules with unsafe, under AddressSanitizer", sanitizer::check),
     step("fuzz", "each fuzz target for ten seconds", fuzz::check),
     step("browser", "a page in Chromium talks to our server", foreign::browser),

@@ -32,6 +32,16 @@ fn the_same_port_answers_plain_http() {
 }
 
 #[test]
+fn without_an_address_it_listens_on_loopback_alone() {
+    let mut server = common::ws13(&["serve"]);
+    let server = Running::of(server.env_remove("LISTEN_FDS").env_remove("LISTEN_PID"));
+    let said = server.err.next();
+    // Another program may have the port; it is this one that was asked for all the same.
+    let listens = said.contains("listening on ws://127.0.0.1:12345/");
+    assert!(listens || said.contains("cannot listen on 127.0.0.1:12345: "), "{said}");
+}
+
+#[test]
 fn only_its_own_pages_are_let_in_and_programs_without_origin() {
     let (_server, address) = echo(&[]);
     let answer = |origin: &str| http_status(&address, origin);

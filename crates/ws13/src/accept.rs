@@ -256,3 +256,13 @@ impl From<io::Error> for AcceptError {
         AcceptError::Io(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_opening_handshake_has_10_s_by_default() {
+        assert_eq!(AcceptSettings::default().timeout, Duration::from_secs(10));
+    }
+}

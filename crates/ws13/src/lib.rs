@@ -109,6 +109,8 @@ mod parts;
 mod pool;
 #[cfg(feature = "std")]
 pub mod proxy;
+#[cfg(all(test, ws13_shuttle))]
+mod schedules;
 #[cfg(feature = "std")]
 mod server;
 #[cfg(feature = "std")]

@@ -245,3 +245,19 @@ impl fmt::Display for LocalAddr {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_stops_waits_10_s_by_default() {
+        let drain = ServerSettings::default().drain;
+        assert_eq!((drain.spread, drain.timeout), (Duration::ZERO, Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn accept_is_tried_again_after_10_ms_to_1_s() {
+        assert_eq!(BACK_OFF, (Duration::from_millis(10), Duration::from_millis(1000)));
+    }
+}

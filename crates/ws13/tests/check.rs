@@ -3,6 +3,9 @@
 
 #[path = "common/broken.rs"]
 mod broken;
+#[cfg(feature = "deflate")]
+#[path = "common/broken_deflate.rs"]
+mod broken_deflate;
 
 use broken::{Fault, run_cases, serve};
 use std::time::Duration;
@@ -98,6 +101,29 @@ fn every_fault_of_a_client_is_found() {
     ] {
         let report = client(fault, &[id]);
         assert_eq!(verdict(&report, id), Verdict::Failed, "{fault:?}: {report}");
+    }
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn every_fault_of_a_server_that_compresses_or_has_no_limits_is_found() {
+    use broken_deflate::{Fault, serve};
+    let server = |fault, only: &[&str]| check::server(&serve(fault), &options(only)).unwrap();
+    let report = server(Fault::None, &["deflate", "limits"]);
+    assert!(report.passed() && report.count(Verdict::Ok) > 80, "{report}");
+    for (fault, id, expected) in [
+        (Fault::AnyOfferTaken, "deflate.bad-offer.server-bits-7", Verdict::Failed),
+        (Fault::AnyOfferTaken, "deflate.bad-offer.unknown", Verdict::Failed),
+        (Fault::ClientBitsUnasked, "deflate.offer.bare", Verdict::Failed),
+        (Fault::WindowDropped, "deflate.window.next", Verdict::Failed),
+        (Fault::WindowDropped, "deflate.window.after-plain", Verdict::Failed),
+        (Fault::ReservedBitTaken, "deflate.rsv1.continuation", Verdict::Failed),
+        (Fault::ReservedBitTaken, "deflate.rsv1.ping", Verdict::Failed),
+        (Fault::NoLimits, "deflate.bomb", Verdict::Informational),
+        (Fault::NoLimits, "limits.announced.binary", Verdict::NonStrict),
+    ] {
+        let report = server(fault, &[id]);
+        assert_eq!(verdict(&report, id), expected, "{fault:?}: {report}");
     }
 }
 

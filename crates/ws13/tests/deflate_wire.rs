@@ -398,6 +398,71 @@ fn fault(end: &mut End, bytes: &[u8]) -> (Vec<Seen>, Option<u16>) {
     (seen, end.close_code())
 }
 
+/// The same, and that every cut gives the same.
+fn fault_at_every_cut(make: impl Fn() -> End, bytes: &[u8]) -> (Vec<Seen>, Option<u16>) {
+    let whole = fault(&mut make(), bytes);
+    for cut in 0..=bytes.len() {
+        let mut end = make();
+        let mut seen = end.feed(&bytes[..cut]);
+        seen.extend(end.feed(&bytes[cut..]));
+        assert_eq!((seen, end.close_code()), whole, "cut at {cut}");
+    }
+    let mut end = make();
+    let seen: Vec<Seen> = bytes.chunks(1).flat_map(|byte| end.feed(byte)).collect();
+    assert_eq!((seen, end.close_code()), whole, "one byte at a time");
+    whole
+}
+
+#[test]
+fn short_attacks_at_every_cut() {
+    let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+    let f = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+    let go_on = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0xf2, 0x00, 0x11, 0x00, 0x00];
+    let make = || server(agreed(true, 15));
+    assert_eq!(fault_at_every_cut(make, &masked(0xc2, &go_on)), (vec![Seen::binary(b"HelloHello")], None));
+    for bad in [
+        vec![0x07],
+        [&hello[..], &[0xff; 4]].concat(),
+        [&hello[..], &[0, 0, 0xff, 0xff, 0x07]].concat(),
+        f.to_vec(),
+        [&f[..], &[0xff, 1, 2, 3]].concat(),
+        vec![0x02, 0x40, 0x00, 0x00],
+    ] {
+        assert_eq!(fault_at_every_cut(make, &masked(0xc2, &bad)), (vec![], Some(1007)), "{bad:x?}");
+    }
+    let many = [f.repeat(17), vec![0]].concat();
+    assert_eq!(fault_at_every_cut(make, &masked(0xc2, &many)), (vec![], Some(1008)));
+    for bytes in [
+        masked(0xa1, &hello),
+        masked(0xc9, b""),
+        masked(0xc8, b""),
+        [masked(0x41, &hello[..3]), masked(0xc0, &hello[3..])].concat(),
+    ] {
+        assert_eq!(fault_at_every_cut(make, &bytes), (vec![], Some(1002)), "{bytes:x?}");
+    }
+}
+
+/// RFC 7692, 6.1: "An endpoint MUST NOT set the 'Per-Message Compressed' bit of control frames".
+#[test]
+fn control_frames_are_never_compressed_6_1() {
+    for role in [Role::Server, Role::Client] {
+        let mut sender = end(role, config(eager()), agreed(true, 15));
+        sender.connection.send(json(3000), &mut sender.outbox).unwrap();
+        assert_eq!(sender.frames()[0].first, 0xc2);
+        sender.connection.ping(&[b'a'; 125], &mut sender.outbox).unwrap();
+        sender.connection.pong(&[b'b'; 125], &mut sender.outbox).unwrap();
+        let mut frames = sender.frames();
+        sender.feed(&frame(0x89, (role == Role::Server).then_some(common::KEY), &[b'c'; 125]));
+        frames.extend(sender.frames());
+        let reason = ws13::CloseFrame::new(ws13::CloseCode::NORMAL, "d".repeat(123)).unwrap();
+        sender.connection.close(Some(reason), &mut sender.outbox);
+        frames.extend(sender.frames());
+        let sent: Vec<(u8, usize)> = frames.iter().map(|frame| (frame.first, frame.payload.len())).collect();
+        assert_eq!(sent, [(0x89, 125), (0x8a, 125), (0x8a, 125), (0x88, 125)], "{role:?}");
+        assert!(frames[0].payload == [b'a'; 125] && frames[2].payload == [b'c'; 125]);
+    }
+}
+
 #[test]
 fn reserved_bits_where_they_mean_nothing_are_1002() {
     let valid = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];

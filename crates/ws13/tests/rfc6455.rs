@@ -193,6 +193,24 @@ async fn a_handshake_that_is_aborted_ends_with_a_status_and_the_connection_7_2_2
     }
 }
 
+#[tokio::test]
+async fn an_inner_request_is_never_answered_when_the_handshake_is_refused() {
+    let (server, address) = server().await;
+    tokio::spawn(server.serve(|_, _| async { Ok::<_, Error>(()) }));
+    let inner = format!("GET /admin HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    let good = request(address, "");
+    for (outer, status) in [
+        (request(address, &format!("Content-Length: {}\r\n", inner.len())), "400"),
+        (request(address, "Transfer-Encoding: chunked\r\n"), "400"),
+        (good.replace("Version: 13", "Version: 7"), "426"),
+        (request(address, "Origin: http://elsewhere.example\r\n"), "403"),
+    ] {
+        let answer = answer_and_end(address, &(outer + &inner)).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+    }
+}
+
 /// Everything that a server says to a request, until it ends the connection.
 async fn answer_and_end(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();

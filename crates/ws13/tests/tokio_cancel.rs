@@ -115,6 +115,28 @@ async fn reader_and_its_read() {
     }
 }
 
+#[tokio::test]
+async fn read_to_end_of_a_reader() {
+    for polls in POLLS {
+        let (mut socket, mut wire) = trickling(Role::Server, Config::default());
+        let (bytes, expected) = script();
+        wire.write_all(&bytes).await.unwrap();
+        for expected in expected {
+            let mut reader = soon(socket.reader()).await.unwrap().unwrap();
+            // What was read stands in the buffer, however often its future is dropped.
+            let mut whole = Vec::new();
+            loop {
+                match polled(polls, reader.read_to_end(&mut whole, 1000)).await {
+                    None => {}
+                    Some(all) => break assert!(all.unwrap()),
+                }
+            }
+            assert_eq!(whole, expected.as_bytes());
+        }
+        assert!(soon(socket.reader()).await.unwrap().is_none());
+    }
+}
+
 /// `send` queues by the call: dropped at once, or later, the message goes out all the same, and once.
 #[tokio::test]
 async fn send_and_flush_and_ping() {
@@ -271,6 +293,45 @@ async fn a_dropped_writer_leaves_whole_frames() {
         let mut bytes = Vec::new();
         wire.read_to_end(&mut bytes).await.unwrap();
         assert!(parse(&bytes).iter().all(|frame| frame.payload == [1; 50]));
+    }
+}
+
+/// What a writer's `flush` was dropped with goes out once; its `finish` ends the message as soon as it is polled.
+#[tokio::test]
+async fn flush_and_finish_of_a_writer() {
+    for polls in POLLS {
+        let (mut socket, mut wire) = trickling(Role::Server, Config::default());
+        let mut writer = socket.writer(Kind::Binary);
+        for part in [&b"one, "[..], b"two, ", b"three"] {
+            writer.write(part).await.unwrap();
+            while polled(polls, writer.flush()).await.is_none() {}
+        }
+        let _ = polled(polls, writer.finish()).await;
+        socket.send("next").await.unwrap();
+        drop(socket);
+        let frames = net::read_frames(&mut wire).await;
+        let firsts: Vec<_> = frames.iter().map(|frame| frame.first).collect();
+        assert_eq!(firsts, [0x02, 0x00, 0x00, 0x80, 0x81]);
+        let message: Vec<u8> = frames[..4].iter().flat_map(|frame| frame.payload.clone()).collect();
+        assert_eq!(message, b"one, two, three");
+    }
+}
+
+#[tokio::test]
+async fn ping_of_a_sender() {
+    for polls in POLLS {
+        let (socket, mut wire) = trickling(Role::Server, Config::default());
+        let (sender, receiver) = socket.split();
+        for number in 0..10 {
+            let _ = polled(polls, sender.ping(&[number])).await;
+        }
+        sender.send("the last").await.unwrap();
+        drop((sender, receiver));
+        let frames = net::read_frames(&mut wire).await;
+        let (last, pings) = frames.split_last().unwrap();
+        let numbers: Vec<_> = pings.iter().map(|ping| (ping.first, ping.payload[0])).collect();
+        assert_eq!(numbers, (0..10).map(|number| (0x89, number)).collect::<Vec<_>>());
+        assert_eq!(last.payload, b"the last");
     }
 }
 

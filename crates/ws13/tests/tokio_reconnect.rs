@@ -308,6 +308,30 @@ async fn next_can_be_dropped_at_every_await() {
     assert!(connected == 1 && dropped > 0);
 }
 
+/// Polled once, and dropped: the whole message was handed on, or nothing of it.
+#[tokio::test]
+async fn a_send_can_be_dropped() {
+    let (address, _serving) = echo(([127, 0, 0, 1], 0).into()).await;
+    let mut client = staying(&format!("ws://{address}/"));
+    let outlet = client.outlet();
+    next!(client, Event::Connecting { .. } => ());
+    next!(client, Event::Connected { .. } => ());
+    for number in 0..50 {
+        let mut sending = std::pin::pin!(outlet.send(number.to_string()));
+        std::future::poll_fn(|cx| std::task::Poll::Ready(sending.as_mut().poll(cx).is_ready())).await;
+    }
+    outlet.send("the last").await.unwrap();
+    let mut numbers = Vec::new();
+    loop {
+        let message = next!(client, Event::Message(message) => message);
+        match message.as_text().unwrap() {
+            "the last" => break,
+            number => numbers.push(number.parse::<u32>().unwrap()),
+        }
+    }
+    assert!(!numbers.is_empty() && numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
+}
+
 #[tokio::test]
 async fn while_it_waits_policies_hold_and_close_ends_it() {
     let mut client = staying(&format!("ws://{}/", dead())).offline(Offline::Drop);

@@ -181,16 +181,20 @@ async fn waiting_asks_the_stream_once_and_does_not_wake_itself() {
 /// A peer that sends without end does not keep other tasks from their turn.
 #[tokio::test]
 async fn endless_input_gives_others_their_turn() {
-    struct Endless(Vec<u8>);
+    struct Endless {
+        pings: Vec<u8>,
+        given: Arc<AtomicUsize>,
+    }
     impl AsyncRead for Endless {
         fn poll_read(
             self: Pin<&mut Self>,
             _: &mut Context<'_>,
             target: &mut ReadBuf<'_>,
         ) -> Poll<io::Result<()>> {
-            let len = self.0.len().min(target.remaining());
+            let len = self.pings.len().min(target.remaining());
             assert_eq!(len % 6, 0, "whole pings");
-            target.put_slice(&self.0[..len]);
+            target.put_slice(&self.pings[..len]);
+            self.given.fetch_add(len, Ordering::Relaxed);
             Poll::Ready(Ok(()))
         }
     }
@@ -206,11 +210,17 @@ async fn endless_input_gives_others_their_turn() {
         }
     }
     let limits = Limits { max_control_frames: u32::MAX, ..Limits::default() };
-    let stream = Endless(masked(0x89, b"").repeat(1000));
+    let given = Arc::new(AtomicUsize::new(0));
+    let stream = Endless { pings: masked(0x89, b"").repeat(1000), given: Arc::clone(&given) };
     let mut socket = WebSocket::from_upgraded(stream, Role::Server, quiet(limits));
-    let (polled, wakes) = poll_once(socket.receive());
-    assert!(polled.is_pending());
-    assert_eq!(wakes, 1);
+    for turn in 1..=3 {
+        let (polled, wakes) = poll_once(socket.receive());
+        assert!(polled.is_pending());
+        assert_eq!(wakes, 1);
+        // "256 KiB, then let others run": the read that reaches it may go beyond it by a buffer.
+        let given = given.swap(0, Ordering::Relaxed);
+        assert!((256 << 10..=320 << 10).contains(&given), "turn {turn}: {given}");
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! Why ws13 and another library may disagree; fuzz/README.md says each in words.
 
+use super::script::Script;
 use super::{Ending, Told};
 use ws13::close::CloseError;
 use ws13::frame::HeaderError;
-use ws13::{Fault, LimitHit, Violation};
+use ws13::{Fault, LimitHit, Role, Violation};
 
 /// A disagreement that is understood. In all but the last, ws13 refuses what the other takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub(crate) enum Reason {
     Mask,
     /// A new message inside of an unfinished one.
     Interleaved,
-    /// A text that ends inside a character, in a last fragment without bytes.
+    /// A text in fragments, of which one ends inside a character that nothing ends.
     CutCharacter,
     /// A Close with a code that must not be sent is told as one with 1002.
     CloseCode,
@@ -51,5 +52,19 @@ pub(super) fn of(name: &str, ours: &Told, fault: Option<&Fault>, theirs: &Told) 
         }
         Fault::Limit(LimitHit::Message { .. } | LimitHit::Fragments { .. }) => Some(Reason::Limit),
         _ => None,
+    }
+}
+
+/// Whether the bytes have what the reason says.
+pub(super) fn is_in(reason: Reason, script: &Script, role: Role) -> bool {
+    match reason {
+        Reason::LengthNotMinimal => script.has_length_not_minimal(),
+        Reason::LongControl => script.has_long_control(),
+        Reason::Mask => script.has_wrong_mask(role),
+        Reason::Interleaved => script.has_interleaved_messages(),
+        Reason::CutCharacter => script.has_cut_character(),
+        Reason::Limit => script.has_large_message(),
+        // These are told by how the two ended.
+        Reason::SeenLater | Reason::CloseCode | Reason::Code1014 => true,
     }
 }

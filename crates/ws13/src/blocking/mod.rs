@@ -72,6 +72,8 @@ mod net;
 mod pace;
 mod parts;
 mod peer;
+#[cfg(all(test, ws13_shuttle))]
+mod schedules;
 mod scratch;
 mod server;
 mod shared;

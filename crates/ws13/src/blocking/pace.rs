@@ -2,8 +2,8 @@
 //! for a stream that does not wait at all.
 
 use super::transport::Transport;
+use crate::sync;
 use std::io;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// Waiting in one direction.
@@ -134,7 +134,7 @@ impl Pace {
         }
         let pause = FIRST_PAUSE * (1 << self.at_once.min(8));
         self.at_once += 1;
-        thread::sleep(limit.map_or(pause, |limit| pause.min(limit.max(FIRST_PAUSE))));
+        sync::sleep(limit.map_or(pause, |limit| pause.min(limit.max(FIRST_PAUSE))));
     }
 }
 

@@ -41,7 +41,8 @@ impl<S: Transport> Sender<S> {
     }
 
     /// Queues a message and writes what can be written without much of a wait (some 20 ms at most). The rest is left
-    /// to who writes already, sends next, or receives.
+    /// to who writes already, sends next, or receives; a receiver that waits already sees to it within an eighth of
+    /// the close timeout.
     ///
     /// # Errors
     /// [`Misuse::QueueFull`] when the queue is over its mark; nothing was queued then. Else as [`WebSocket::send`].

@@ -128,7 +128,7 @@ pub(super) fn agreed(head: &Head) -> Option<Result<Agreed, String>> {
     let mut agreed = Agreed { peer_bits: 15, peer_keeps_window: true, our_bits: 15, we_keep_window: true };
     for (nth, (name, value)) in first.iter().enumerate() {
         if first[..nth].iter().any(|(other, _)| other == name) {
-            return Some(Err(format!("the answer has {name} twice (RFC 7692 7.1)")));
+            return Some(Err(format!("the answer has {name} twice (RFC 7692 7)")));
         }
         let bits = value.as_deref().and_then(window_bits);
         match (name.as_str(), value, bits) {
@@ -136,7 +136,7 @@ pub(super) fn agreed(head: &Head) -> Option<Result<Agreed, String>> {
             ("client_no_context_takeover", None, _) => agreed.we_keep_window = false,
             ("server_max_window_bits", Some(_), Some(bits)) => agreed.peer_bits = bits,
             ("client_max_window_bits", Some(_), Some(bits)) => agreed.our_bits = bits,
-            _ => return Some(Err(format!("the answer has {name} with {value:?} (RFC 7692 7.1)"))),
+            _ => return Some(Err(format!("the answer has {name} with {value:?} (RFC 7692 7)"))),
         }
     }
     if elements.len() > 1 {

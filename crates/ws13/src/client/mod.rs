@@ -311,3 +311,14 @@ pub(crate) fn or_end(read: io::Result<usize>) -> io::Result<usize> {
         read => read,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dialling_and_the_opening_handshake_have_10_s_by_default() {
+        let settings = ClientSettings::new("ws://localhost/").unwrap();
+        assert_eq!(settings.timeout, Duration::from_secs(10));
+    }
+}

@@ -345,7 +345,7 @@ impl Sender {
             let piece = payload.split_to(size.min(payload.len()));
             let len = piece.len();
             self.frame(payload.is_empty(), rsv, opcode, Payload::Shared(piece), len, outbox);
-            // "MUST NOT set the RSV1 bit" on the others (RFC 7692 section 6.1).
+            // The "Per-Message Compressed" bit is the first fragment's alone (RFC 7692 section 6.1).
             (rsv, opcode) = (Rsv::NONE, OpCode::Continuation);
         }
     }

@@ -40,7 +40,7 @@ pub fn offer(ours: &Deflate) -> Extension<'static> {
 
 /// What a server answers to a client's offers: the first that it can accept wins; `None` when there is none. "A server
 /// MUST decline an extension negotiation offer" with a parameter that is unknown, is there twice or has a value that
-/// it may not have (7.1); the next one is looked at then.
+/// it may not have (7); the next one is looked at then.
 ///
 /// ```
 /// use ws13::{Deflate, deflate, extension};
@@ -90,10 +90,11 @@ fn accept(ours: &Deflate, asked: &Parameters) -> (Extension<'static>, Agreed) {
 
 /// What a client makes of the server's answer: `None` when the extension is not in it.
 ///
-/// A server that leaves out what we asked it for does no harm: then we keep the larger window.
+/// What we asked of the server's own window it has to promise. What we said of ours was a hint, and need not be answered
+/// (7.1.1.2, 7.1.2.2).
 ///
 /// # Errors
-/// [`Refused`] for an answer that does not fit the offer: the client "MUST _Fail the WebSocket Connection_" (7.1).
+/// [`Refused`] for an answer that does not fit the offer: the client "MUST _Fail the WebSocket Connection_" (7).
 pub fn check(ours: &Deflate, answer: &[Extension<'_>]) -> Result<Option<Agreed>, Refused> {
     let mut named = answer.iter().filter(|extension| extension.name == NAME);
     let Some(accepted) = named.next() else { return Ok(None) };
@@ -108,13 +109,19 @@ pub fn check(ours: &Deflate, answer: &[Extension<'_>]) -> Result<Option<Agreed>,
             return Err(Refused::NotOffered(CLIENT_WINDOW.to_owned()));
         }
         Window::Bits(bits) if bits <= client_bits => bits,
-        // It is no limit of its own, but above ours: "MUST NOT be larger than the value in the offer" (7.1.2.2).
+        // A server answers "with a value equal to or smaller than the received value" (7.1.2.2).
         Window::Bits(_) | Window::Bare => return Err(Refused::Value(CLIENT_WINDOW.to_owned())),
     };
-    let server_window = told.server_window.unwrap_or(LARGEST);
-    if told.server_window.is_some() && server_window > server_bits {
-        return Err(Refused::Value(SERVER_WINDOW.to_owned()));
+    // "A server accepts an extension negotiation offer" with these "by including" them (7.1.1.1, 7.1.2.1): an answer
+    // without them is one to another offer.
+    if !ours.server_context_takeover && !told.server_no_takeover {
+        return Err(Refused::Missing(SERVER_NO_TAKEOVER.to_owned()));
     }
+    let server_window = match told.server_window {
+        None if server_bits < LARGEST => return Err(Refused::Missing(SERVER_WINDOW.to_owned())),
+        Some(bits) if bits > server_bits => return Err(Refused::Value(SERVER_WINDOW.to_owned())),
+        bits => bits.unwrap_or(LARGEST),
+    };
     Ok(Some(Agreed {
         server_context_takeover: !told.server_no_takeover,
         // What we offered not to do, we do not do.
@@ -134,6 +141,8 @@ pub enum Refused {
     Unknown(String),
     /// A parameter that was not offered.
     NotOffered(String),
+    /// A parameter that the server was asked for is not there.
+    Missing(String),
     /// A parameter has a value that it may not have, or lacks one.
     Value(String),
 }
@@ -144,6 +153,7 @@ impl fmt::Display for Refused {
             Refused::Twice(name) => write!(f, "{name:?} is there twice"),
             Refused::Unknown(name) => write!(f, "the parameter {name:?} is unknown"),
             Refused::NotOffered(name) => write!(f, "the parameter {name:?} was not offered"),
+            Refused::Missing(name) => write!(f, "the parameter {name:?}, which was asked for, is not there"),
             Refused::Value(name) => write!(f, "the parameter {name:?} has a value that it may not have"),
         }
     }
@@ -393,9 +403,9 @@ mod tests {
                 agreed(true, true, 12, 11),
             ),
             (ours(true, true, 12, 12), "; server_max_window_bits=9", agreed(true, true, 9, 12)),
-            // Left out, though we asked: no harm.
-            (ours(false, true, 12, 15), "", agreed(true, true, 15, 15)),
-            // We hold to what we offered.
+            (ours(false, true, 15, 15), "; server_no_context_takeover", agreed(false, true, 15, 15)),
+            // We hold to what we offered, which the server need not repeat.
+            (ours(true, true, 15, 12), "", agreed(true, true, 15, 12)),
             (ours(true, false, 15, 15), "", agreed(true, false, 15, 15)),
             (
                 Deflate { offer_client_max_window_bits: false, ..any() },
@@ -414,6 +424,7 @@ mod tests {
     fn answers_that_fail_the_connection() {
         let value = |name: &str| Refused::Value(name.to_owned());
         let twice = |name: &str| Refused::Twice(name.to_owned());
+        let missing = |name: &str| Refused::Missing(name.to_owned());
         let bare = Deflate { offer_client_max_window_bits: false, ..any() };
         for (ours, told, error) in [
             (any(), "; foo", Refused::Unknown("foo".to_owned())),
@@ -425,6 +436,9 @@ mod tests {
             (any(), "; server_max_window_bits=08", value(SERVER_WINDOW)),
             (any(), "; server_max_window_bits=9; server_max_window_bits=9", twice(SERVER_WINDOW)),
             (ours(true, true, 10, 15), "; server_max_window_bits=11", value(SERVER_WINDOW)),
+            (ours(true, true, 14, 15), "", missing(SERVER_WINDOW)),
+            (ours(false, true, 15, 15), "; client_no_context_takeover", missing(SERVER_NO_TAKEOVER)),
+            (ours(false, true, 12, 15), "; server_max_window_bits=12", missing(SERVER_NO_TAKEOVER)),
             (any(), "; client_max_window_bits", value(CLIENT_WINDOW)),
             (any(), "; client_max_window_bits=7", value(CLIENT_WINDOW)),
             (ours(true, true, 15, 10), "; client_max_window_bits=11", value(CLIENT_WINDOW)),

@@ -81,3 +81,65 @@ pub(crate) fn check(
     }
     Ok(claims)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extension::parse;
+    use crate::frame::Rsv;
+
+    #[derive(Debug)]
+    struct Named(&'static str, Claims);
+
+    impl Negotiate for Named {
+        fn name(&self) -> &str {
+            self.0
+        }
+
+        fn claims(&self) -> Claims {
+            self.1
+        }
+
+        fn answer<'a>(&'a self, _: &Extension<'a>) -> Option<Extension<'a>> {
+            Some(Extension::new(self.0))
+        }
+
+        fn check(&self, _: &Extension<'_>) -> bool {
+            true
+        }
+    }
+
+    fn named(all: &[(&'static str, Rsv)]) -> Vec<Arc<dyn Negotiate>> {
+        let all = all.iter().map(|&(name, bits)| Arc::new(Named(name, Claims::NONE.bits(bits))) as _);
+        all.collect()
+    }
+
+    #[cfg(feature = "deflate")]
+    #[test]
+    fn a_client_fails_when_compression_and_another_extension_claim_the_same_rfc_7692_6() {
+        let own = named(&[("one", Rsv::RSV1), ("two", Rsv::RSV2)]);
+        let check = |answer, taken| check(&own, &parse(answer).unwrap(), taken);
+        assert_eq!(check("one", Claims::DEFLATE), Err("one".to_string()));
+        assert!(check("one", Claims::NONE).is_ok() && check("two", Claims::DEFLATE).is_ok());
+    }
+
+    #[cfg(feature = "deflate")]
+    #[test]
+    fn a_server_declines_what_claims_the_same_as_compression_rfc_7692_6() {
+        let own = named(&[("one", Rsv::RSV1), ("two", Rsv::RSV2)]);
+        let offers = parse("one, two").unwrap();
+        let names =
+            |taken| answers(&own, &offers, taken).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(Claims::DEFLATE), ["two"]);
+        assert_eq!(names(Claims::NONE), ["one", "two"]);
+    }
+
+    #[test]
+    fn a_client_fails_on_two_that_claim_the_same_and_on_one_twice() {
+        let own = named(&[("one", Rsv::RSV2), ("two", Rsv::RSV2)]);
+        let check = |answer| check(&own, &parse(answer).unwrap(), Claims::NONE);
+        assert_eq!(check("two, one"), Err("two".to_string()));
+        assert_eq!(check("one, one"), Err("one".to_string()));
+        assert!(check("two").is_ok());
+    }
+}

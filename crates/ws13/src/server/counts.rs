@@ -124,10 +124,15 @@ const SPARE: u64 = 32;
 fn nine_tenths_of_the_descriptors() -> usize {
     #[cfg(unix)]
     if let Ok((soft, _)) = rlimit::Resource::NOFILE.get() {
-        let most = (soft / 10 * 9).min(soft.saturating_sub(SPARE)).max(1);
-        return usize::try_from(most).unwrap_or(usize::MAX);
+        return nine_tenths(soft);
     }
     usize::MAX
+}
+
+#[cfg(unix)]
+fn nine_tenths(descriptors: u64) -> usize {
+    let most = (descriptors / 10 * 9).min(descriptors.saturating_sub(SPARE)).max(1);
+    usize::try_from(most).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -153,7 +158,20 @@ mod tests {
         assert!(counts.enter() && counts.enter() && !counts.enter());
         counts.leave(None);
         assert!(counts.enter() && !counts.enter());
-        assert!(nine_tenths_of_the_descriptors() >= 9);
+    }
+
+    #[test]
+    fn limits_are_90_percent_of_the_descriptors_256_of_an_address_and_1024_handshakes_by_default() {
+        let limits = ConnectionLimits::default();
+        assert_eq!((limits.per_address(ip("192.0.2.1")), limits.handshakes), (256, 1024));
+        #[cfg(unix)]
+        {
+            let by_descriptors = [1, 60, 100, 1024, 1 << 20].map(nine_tenths);
+            // Of few descriptors 32 are left over at least, and one connection is always taken.
+            assert_eq!(by_descriptors, [1, 28, 68, 918, 943_713]);
+            let soft = rlimit::Resource::NOFILE.get().unwrap().0;
+            assert_eq!(Counts::new(limits).most, nine_tenths(soft));
+        }
     }
 
     #[test]

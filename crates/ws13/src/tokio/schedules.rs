@@ -1,7 +1,8 @@
 //! Tasks of a split socket in many orders, chosen by a scheduler: nobody waits for ever, no message is lost or torn.
 
 use super::WebSocket;
-use crate::{CloseCause, Config, Connection, Error, Inbox, Keepalive, Limits, Lost, Role};
+use crate::schedules::{self, ALL, FRAME, MESSAGES, PING, PING_AND_CLOSE, Pipe, Seen, seen};
+use crate::{CloseCause, CloseCode, Connection, Error, Inbox, Lost, Misuse, Role};
 use shuttle::sync::Mutex;
 use std::io;
 use std::pin::Pin;
@@ -9,45 +10,45 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream whose other end is a thread: a few bytes fit into it.
+/// A stream whose other end is a thread. As sockets do, it remembers one waker for each direction.
 #[derive(Default)]
-struct Pipe {
-    written: Vec<u8>,
-    taken: Vec<u8>,
-    ended: bool,
+struct Ends {
+    pipe: Pipe,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
-const CAPACITY: usize = 6;
-
-struct Stream(Arc<Mutex<Pipe>>);
+#[derive(Clone)]
+struct Stream(Arc<Mutex<Ends>>);
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut pipe = self.0.lock().unwrap();
-        if pipe.ended {
-            return Poll::Ready(Ok(()));
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        target: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut ends = self.0.lock().unwrap();
+        match ends.pipe.read(target.remaining()) {
+            Some(bytes) => target.put_slice(&bytes),
+            None => {
+                ends.reader = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
         }
-        pipe.reader = Some(cx.waker().clone());
-        Poll::Pending
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut pipe = self.0.lock().unwrap();
-        if pipe.ended {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        let mut ends = self.0.lock().unwrap();
+        match ends.pipe.write(bytes) {
+            Some(written) => Poll::Ready(written),
+            None => {
+                ends.writer = Some(cx.waker().clone());
+                Poll::Pending
+            }
         }
-        let len = bytes.len().min(CAPACITY - pipe.written.len());
-        if len == 0 {
-            // As sockets do, it remembers one waker.
-            pipe.writer = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        pipe.written.extend_from_slice(&bytes[..len]);
-        Poll::Ready(Ok(len))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -55,73 +56,47 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.lock().unwrap().pipe.shut_down();
         Poll::Ready(Ok(()))
     }
 }
 
-/// The other end: takes what is written, and wakes; ends the stream when it has taken as many bytes.
-fn take(pipe: &Mutex<Pipe>, until: usize) -> Vec<u8> {
-    loop {
-        let mut pipe = pipe.lock().unwrap();
-        let written = std::mem::take(&mut pipe.written);
-        pipe.taken.extend(&written);
-        let done = pipe.taken.len() >= until;
-        pipe.ended = done;
-        let (writer, reader) = (pipe.writer.take(), if done { pipe.reader.take() } else { None });
-        let taken = done.then(|| pipe.taken.clone());
-        drop(pipe);
-        writer.into_iter().chain(reader).for_each(Waker::wake);
-        if let Some(taken) = taken {
-            return taken;
+impl Stream {
+    /// The peer, until it ends the stream: gives what it took.
+    fn as_peer(&self, until: usize) -> Vec<u8> {
+        loop {
+            let mut ends = self.0.lock().unwrap();
+            let taken = ends.pipe.take(until);
+            let wakers = [ends.writer.take(), ends.reader.take()];
+            drop(ends);
+            wakers.into_iter().flatten().for_each(Waker::wake);
+            if let Some(taken) = taken {
+                return taken;
+            }
+            shuttle::thread::yield_now();
         }
-        shuttle::thread::yield_now();
     }
 }
 
-/// Each sender's messages; their frames are of 2 + 4 bytes.
-const MESSAGES: [[&str; 2]; 3] = [["a..0", "a..1"], ["b..0", "b..1"], ["c..0", "c..1"]];
-const FRAME: usize = 6;
-
-fn split() -> (super::Sender<Stream>, super::Receiver<Stream>, Arc<Mutex<Pipe>>) {
-    let limits = Limits { queue_mark: 2 * FRAME, ..Limits::default() };
-    let keepalive = Keepalive { ping_interval: None, ..Keepalive::default() };
-    let pipe = Arc::new(Mutex::new(Pipe::default()));
-    let config = Config { limits, keepalive, ..Config::default() };
-    let connection = Connection::new(Role::Server, config);
-    let socket = WebSocket::from_parts(Stream(Arc::clone(&pipe)), connection, Inbox::new());
-    let (sender, receiver) = socket.split();
-    (sender, receiver, pipe)
-}
-
-/// The messages in the order of the wire: whole, each once, those of a sender in its order.
-fn check(mut wire: &[u8], wanted: usize) {
-    let mut next = [0; MESSAGES.len()];
-    let mut count = 0;
-    while let Some((frame, rest)) = wire.split_at_checked(FRAME) {
-        let text = std::str::from_utf8(&frame[2..]).unwrap();
-        assert_eq!(frame[..2], [0x81, 4]);
-        let sender = MESSAGES.iter().position(|messages| messages.contains(&text)).unwrap();
-        assert_eq!(MESSAGES[sender][next[sender]], text);
-        next[sender] += 1;
-        count += 1;
-        wire = rest;
-    }
-    assert_eq!((count, wire.len()), (wanted, 0));
+fn split(arriving: &[u8]) -> (super::Sender<Stream>, super::Receiver<Stream>, Stream) {
+    let ends = Ends { pipe: Pipe::with(arriving), ..Ends::default() };
+    let stream = Stream(Arc::new(Mutex::new(ends)));
+    let connection = Connection::new(Role::Server, schedules::config());
+    let (sender, receiver) = WebSocket::from_parts(stream.clone(), connection, Inbox::new()).split();
+    (sender, receiver, stream)
 }
 
 fn in_many_orders(run: impl Fn() + Send + Sync + Clone + 'static) {
     // The driver's timer wants a runtime around it; it never comes to its end here.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let _entered = runtime.enter();
-    shuttle::check_random(run.clone(), 10_000);
-    shuttle::check_pct(run, 10_000, 3);
+    schedules::in_many_orders(run);
 }
 
 #[test]
 fn senders_and_a_receiver_wait_for_nobody_for_ever() {
     in_many_orders(|| {
-        let (sender, mut receiver, pipe) = split();
-        let all = MESSAGES.len() * MESSAGES[0].len();
+        let (sender, mut receiver, stream) = split(&[]);
         let sending = MESSAGES.map(|messages| {
             let sender = sender.clone();
             shuttle::future::spawn(async move {
@@ -136,21 +111,22 @@ fn senders_and_a_receiver_wait_for_nobody_for_ever() {
             assert!(receiver.receive().await.is_err());
             receiver.closed().unwrap().cause()
         });
-        let taking = shuttle::thread::spawn(move || take(&pipe, all * FRAME));
+        let taking = shuttle::thread::spawn(move || stream.as_peer(ALL * FRAME));
         shuttle::future::block_on(async {
             for sent in sending {
                 sent.await.unwrap();
             }
             assert_eq!(receiving.await.unwrap(), CloseCause::Lost(Lost::Eof));
         });
-        check(&taking.join().unwrap(), all);
+        let expected = Seen { messages: [2; 3], ..Seen::default() };
+        assert_eq!(seen(&taking.join().unwrap()), expected);
     });
 }
 
 #[test]
 fn a_sender_that_goes_away_half_way_holds_up_nobody() {
     in_many_orders(|| {
-        let (sender, receiver, pipe) = split();
+        let (sender, receiver, stream) = split(&[]);
         let [leaving, staying] = [0, 1].map(|number| {
             let sender = sender.clone();
             shuttle::future::spawn(async move {
@@ -165,13 +141,69 @@ fn a_sender_that_goes_away_half_way_holds_up_nobody() {
             })
         });
         // What is left unwritten, the staying sender writes; its own messages are among the first ones.
-        let taking = shuttle::thread::spawn(move || take(&pipe, 3 * FRAME));
+        let taking = shuttle::thread::spawn(move || stream.as_peer(3 * FRAME));
         shuttle::future::block_on(async {
             leaving.await.unwrap();
             staying.await.unwrap();
         });
         let wire = taking.join().unwrap();
         drop(receiver);
-        assert!(wire.len() >= 3 * FRAME);
+        // The peer has gone in the middle of a fourth frame, at most.
+        let whole = wire.len() / FRAME * FRAME;
+        assert_eq!(seen(&wire[..whole]).messages.iter().sum::<usize>(), whole / FRAME);
+        assert!(whole >= 3 * FRAME);
     });
+}
+
+/// A sender's messages: how many were sent before the connection was closed.
+async fn send_until_closed(sender: super::Sender<Stream>, messages: [&'static str; 2]) -> usize {
+    let mut sent = 0;
+    for message in messages {
+        match sender.send(message).await {
+            Ok(()) => sent += 1,
+            Err(Error::Misuse(Misuse::Closed)) => break,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    sent
+}
+
+/// Senders against what `arriving` has, a receiver, and what `closing` does; the connection is closed cleanly, and what
+/// was sent is on the wire.
+fn closed_among_senders(arriving: &'static [u8], closing: bool) {
+    in_many_orders(move || {
+        let (sender, mut receiver, stream) = split(arriving);
+        let sending =
+            MESSAGES.map(|messages| shuttle::future::spawn(send_until_closed(sender.clone(), messages)));
+        let close = closing.then(|| {
+            shuttle::future::spawn(async move { sender.close(CloseCode::NORMAL, "").await.unwrap() })
+        });
+        let receiving = shuttle::future::spawn(async move { receiver.receive().await });
+        let taking = shuttle::thread::spawn(move || stream.as_peer(usize::MAX));
+        let sent = shuttle::future::block_on(async {
+            assert_eq!(receiving.await.unwrap().unwrap(), None);
+            if let Some(close) = close {
+                close.await.unwrap();
+            }
+            let mut sent = [0; MESSAGES.len()];
+            for (sent, sending) in sent.iter_mut().zip(sending) {
+                *sent = sending.await.unwrap();
+            }
+            sent
+        });
+        let seen = seen(&taking.join().unwrap());
+        assert_eq!((seen.messages, seen.closed), (sent, true));
+        // A Ping that we read after we began to close is not answered.
+        assert!(seen.pongs == 1 || closing && seen.pongs == 0);
+    });
+}
+
+#[test]
+fn a_ping_and_a_close_that_arrive_among_senders_are_answered_and_nothing_is_lost() {
+    closed_among_senders(&PING_AND_CLOSE, false);
+}
+
+#[test]
+fn a_close_among_senders_is_the_last_frame_and_nothing_before_it_is_lost() {
+    closed_among_senders(&PING, true);
 }

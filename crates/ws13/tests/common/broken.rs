@@ -99,11 +99,11 @@ fn connect(address: &str, path: &str, fault: Fault) -> Option<(TcpStream, Vec<u8
     (right || fault == Fault::AnyAnswerTaken).then_some((stream, rest))
 }
 
-fn accept_of(key: &str) -> String {
+pub fn accept_of(key: &str) -> String {
     ws13::handshake::Key::parse(key.as_bytes()).map(|key| key.accept()).unwrap_or_default()
 }
 
-fn head(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+pub fn head(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
         if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -116,7 +116,7 @@ fn head(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     }
 }
 
-fn field(head: &str, name: &str) -> Option<String> {
+pub fn field(head: &str, name: &str) -> Option<String> {
     let fields = head.lines().filter_map(|line| line.split_once(':'));
     fields
         .filter(|(other, _)| other.eq_ignore_ascii_case(name))

@@ -12,7 +12,11 @@ pub fn trusting(ca: &Ca) -> ClientTls {
     ClientTls::builder().roots_pem(&ca.pem).unwrap().build().unwrap()
 }
 
-pub async fn echo(_: Request, mut socket: WebSocket<Stream>) -> Result<(), Error> {
+pub async fn echo(_: Request, socket: WebSocket<Stream>) -> Result<(), Error> {
+    echo_all(socket).await
+}
+
+pub async fn echo_all(mut socket: WebSocket<Stream>) -> Result<(), Error> {
     while let Some(message) = socket.receive().await? {
         socket.send(message).await?;
     }

@@ -186,42 +186,50 @@ fn good() -> Vec<Case> {
             Box::new(|a, _| a.add("Content-Length: 0")),
         ),
     ];
-    cases.push(Case::answer(
-        "answer.take.interim",
-        "RFC 9110 15.2",
-        "103 Early Hints before the 101",
-        "a connection that works",
-        |link, _, answer| {
-            link.send_bytes(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
-            taken(link, &answer, Verdict::NonStrict)
-        },
-    ));
-    cases.push(Case::answer(
-        "answer.take.bytewise",
-        "4.1",
-        "a 101, one byte a write",
-        "a connection that works",
-        |link, _, answer| {
-            let bytes = answer.bytes();
-            let (most, last) = bytes.split_at(bytes.len() - 1);
-            link.send_pieces(most.chunks(1), Duration::from_micros(500));
-            link.send_bytes(last);
-            link.send(&[Frame::text("hello")]);
-            echoes(link, &[Message::text("hello")])
-        },
-    ));
-    cases.push(Case::answer(
-        "answer.take.frames-at-once",
-        "4.1",
-        "a 101 and two texts in one write",
-        "the echoes",
-        |link, _, mut answer| {
-            answer.body = [Frame::text("first"), Frame::text("second")].map(|f| f.encode(link.peer)).concat();
-            link.send_bytes(&answer.bytes());
-            echoes(link, &[Message::text("first"), Message::text("second")])
-        },
-    ));
+    cases.extend(good_ways_to_come());
     cases
+}
+
+/// A good 101, in the ways in which bytes may come.
+fn good_ways_to_come() -> Vec<Case> {
+    vec![
+        Case::answer(
+            "answer.take.interim",
+            "RFC 9110 15.2",
+            "103 Early Hints before the 101",
+            "a connection that works",
+            |link, _, answer| {
+                link.send_bytes(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+                taken(link, &answer, Verdict::NonStrict)
+            },
+        ),
+        Case::answer(
+            "answer.take.bytewise",
+            "4.1",
+            "a 101, one byte a write",
+            "a connection that works",
+            |link, _, answer| {
+                let bytes = answer.bytes();
+                let (most, last) = bytes.split_at(bytes.len() - 1);
+                link.send_pieces(most.chunks(1), Duration::from_micros(500));
+                link.send_bytes(last);
+                link.send(&[Frame::text("hello")]);
+                echoes(link, &[Message::text("hello")])
+            },
+        ),
+        Case::answer(
+            "answer.take.frames-at-once",
+            "4.1",
+            "a 101 and two texts in one write",
+            "the echoes",
+            |link, _, mut answer| {
+                answer.body =
+                    [Frame::text("first"), Frame::text("second")].map(|f| f.encode(link.peer)).concat();
+                link.send_bytes(&answer.bytes());
+                echoes(link, &[Message::text("first"), Message::text("second")])
+            },
+        ),
+    ]
 }
 
 /// A 101 that no client may take (4.1).

@@ -153,65 +153,11 @@ fn order() -> Vec<Case> {
             }
         })
     };
-    let in_message = Case::open(
-        "close.in-message",
-        "5.4",
-        "a Close between two fragments of a text",
-        "a Close with 1000, and no echo of half a message",
-        |link| {
-            link.send(&[
-                Frame::text("half").more(),
-                Frame::close_with(1000, ""),
-                Frame::continuation("rest"),
-            ]);
-            match close_frame(link) {
-                Ok(payload) if matches!(close_code(&payload), None | Some(1000)) => {
-                    tcp_ends(link, &shown(&payload))
-                }
-                Ok(payload) => Found::weak(format!("{}, as to a wrong one", shown(&payload))),
-                Err(found) => found,
-            }
-        },
-    );
-    let before = Case::open(
-        "close.after-messages",
-        "7.1.2",
-        "ten texts and a Close in one write",
-        "ten echoes, and then a Close",
-        |link| {
-            let mut frames = vec![Frame::text("hello"); 10];
-            frames.push(Frame::close_with(1000, ""));
-            link.send(&frames);
-            let mut echoes = 0;
-            loop {
-                match link.next() {
-                    Event::Message(message) if message.says(&Message::text("hello")) => echoes += 1,
-                    Event::Close(payload) if echoes == 10 => return tcp_ends(link, &shown(&payload)),
-                    Event::Close(_) => return Found::told(format!("a Close after {echoes} of 10 echoes")),
-                    other => return Found::failed(format!("{other} after {echoes} of 10 echoes")),
-                }
-            }
-        },
-    );
-    let quick = Case::open(
-        "close.timing",
-        "5.5.1",
-        "a Close on an idle connection",
-        "a Close within a second",
-        |link| {
-            let start = Instant::now();
-            match answer(link, Frame::close_with(1000, "")) {
-                Ok(_) if start.elapsed() <= Duration::from_secs(1) => Found::ok("it came at once"),
-                Ok(_) => Found::weak(format!("it came after {:.1} s", start.elapsed().as_secs_f64())),
-                Err(found) => found,
-            }
-        },
-    );
     let failed = Failing::with(PROTOCOL, Level::Must).after(&[hello()]);
     vec![
-        in_message,
-        before.with_echo(),
-        quick,
+        close_in_a_message(),
+        close_after_messages().with_echo(),
+        close_in_time(),
         after_close("text", "a Close, and then a text", vec![Frame::text("too late")]),
         after_close("ping", "a Close, and then a Ping", vec![Frame::ping("too late")]),
         after_close("close", "two Close frames", vec![Frame::close_with(1001, "again")]),
@@ -232,6 +178,63 @@ fn order() -> Vec<Case> {
             vec![Frame::text("hello"), Frame::new(3, ""), Frame::close_with(1000, "")],
         ),
     ]
+}
+
+fn close_in_a_message() -> Case {
+    Case::open(
+        "close.in-message",
+        "5.4",
+        "a Close between two fragments of a text",
+        "a Close with 1000, and no echo of half a message",
+        |link| {
+            link.send(&[
+                Frame::text("half").more(),
+                Frame::close_with(1000, ""),
+                Frame::continuation("rest"),
+            ]);
+            match close_frame(link) {
+                Ok(payload) if matches!(close_code(&payload), None | Some(1000)) => {
+                    tcp_ends(link, &shown(&payload))
+                }
+                Ok(payload) => Found::weak(format!("{}, as to a wrong one", shown(&payload))),
+                Err(found) => found,
+            }
+        },
+    )
+}
+
+fn close_after_messages() -> Case {
+    Case::open(
+        "close.after-messages",
+        "7.1.2",
+        "ten texts and a Close in one write",
+        "ten echoes, and then a Close",
+        |link| {
+            let mut frames = vec![Frame::text("hello"); 10];
+            frames.push(Frame::close_with(1000, ""));
+            link.send(&frames);
+            let mut echoes = 0;
+            loop {
+                match link.next() {
+                    Event::Message(message) if message.says(&Message::text("hello")) => echoes += 1,
+                    Event::Close(payload) if echoes == 10 => return tcp_ends(link, &shown(&payload)),
+                    Event::Close(_) => return Found::told(format!("a Close after {echoes} of 10 echoes")),
+                    other => return Found::failed(format!("{other} after {echoes} of 10 echoes")),
+                }
+            }
+        },
+    )
+}
+
+fn close_in_time() -> Case {
+    Case::open("close.timing", "5.5.1", "a Close on an idle connection", "a Close within a second", |link| {
+        let start = Instant::now();
+        match answer(link, Frame::close_with(1000, "")) {
+            Ok(_) if start.elapsed() <= Duration::from_secs(1) => Found::ok("it came at once"),
+            Ok(_) => Found::weak(format!("it came after {:.1} s", start.elapsed().as_secs_f64())),
+            Err(found) => found,
+        }
+    })
 }
 
 /// Who ends TCP first (7.1.1).

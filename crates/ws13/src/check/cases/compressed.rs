@@ -141,7 +141,7 @@ fn blocks() -> Vec<Case> {
         echo("block.final", "7.2.3.4", "a block with BFINAL", vec![compressed(last)], vec![hello()]),
         echo(
             "block.final-then-next",
-            "7.2.3.4",
+            "7.2.2",
             "two messages, the first with BFINAL",
             vec![compressed(last), compressed(Stream::message("Hello"))],
             vec![hello(), hello()],
@@ -307,7 +307,7 @@ fn reserved_bits() -> Vec<Case> {
     let (front, back) = payload.split_at(3);
     let continued = vec![compressed(front).more(), Frame::continuation(back).reserved(RSV1)];
     let plain = vec![Frame::text("Hel").more(), Frame::continuation("lo").reserved(RSV1)];
-    let section = "RFC 7692 6";
+    let section = "RFC 7692 6.1";
     vec![
         fails("rsv1.continuation", section, "RSV1 on the second fragment, too", must(), continued),
         fails("rsv1.continuation-plain", section, "RSV1 on the second fragment only", must(), plain),

@@ -102,7 +102,11 @@ fn largest() -> Case {
 }
 
 fn floods() -> Vec<Case> {
-    let fragments = Case::open(
+    vec![tiny_fragments().with_echo(), pongs(), empty_fragments(), pings(), unread_echoes().with_echo()]
+}
+
+fn empty_fragments() -> Case {
+    Case::open(
         "limits.flood.fragments",
         "10.4",
         "200,000 empty fragments of one message",
@@ -120,8 +124,11 @@ fn floods() -> Vec<Case> {
             };
             and_others(link, found)
         },
-    );
-    let tiny = Case::open(
+    )
+}
+
+fn tiny_fragments() -> Case {
+    Case::open(
         "limits.flood.tiny-fragments",
         "5.4",
         "a text of 4,000 bytes in fragments of 4 bytes",
@@ -143,8 +150,11 @@ fn floods() -> Vec<Case> {
                 found => found,
             }
         },
-    );
-    let pings = Case::open(
+    )
+}
+
+fn pings() -> Case {
+    Case::open(
         "limits.flood.pings",
         "5.5.2",
         "20,000 Pings of 125 bytes to a peer that is not read from",
@@ -156,8 +166,11 @@ fn floods() -> Vec<Case> {
             let found = after_pings(link, &seen, taken == flood.len());
             and_others(link, found)
         },
-    );
-    let pongs = Case::open(
+    )
+}
+
+fn pongs() -> Case {
+    Case::open(
         "limits.flood.pongs",
         "5.5.3",
         "20,000 Pongs that nobody asked for",
@@ -172,8 +185,11 @@ fn floods() -> Vec<Case> {
             };
             and_others(link, found)
         },
-    );
-    let deaf = Case::open(
+    )
+}
+
+fn unread_echoes() -> Case {
+    Case::open(
         "limits.flood.unread",
         "10.4",
         "16 MiB of texts to an echo that nobody reads",
@@ -188,8 +204,7 @@ fn floods() -> Vec<Case> {
             let found = if taken < flood.len() { Found::ok(seen) } else { Found::told(seen) };
             and_others(link, found)
         },
-    );
-    vec![tiny.with_echo(), pongs, fragments, pings, deaf.with_echo()]
+    )
 }
 
 /// Reads what a flood of Pings has brought; where all were taken, the connection has to be whole.

@@ -115,7 +115,7 @@ fn good_offers() -> Vec<Case> {
     cases
 }
 
-/// Offers that a server must decline (RFC 7692 7.1); the second one of a pair it may take.
+/// Offers that a server must decline (RFC 7692 7); the second one of a pair it may take.
 fn bad_offers() -> Vec<Case> {
     let mut cases = Vec::new();
     for (id, parameters) in [
@@ -139,20 +139,16 @@ fn bad_offers() -> Vec<Case> {
         let value = format!("permessage-deflate; {parameters}");
         let title = format!("the offer {value}");
         let id = format!("deflate.bad-offer.{id}");
-        cases.push(Case::ask(
-            &id,
-            "RFC 7692 7.1",
-            &title,
-            "101 without an extension",
-            move |target, trace| match offer(target, trace, &value) {
+        cases.push(Case::ask(&id, "RFC 7692 7", &title, "101 without an extension", move |target, trace| {
+            match offer(target, trace, &value) {
                 Ok(None) => Found::ok("declined"),
                 Ok(Some(parameters)) => Found::failed(shown(&parameters)),
                 Err(found) if found.seen.contains("answered with") => {
                     Found::weak(format!("{}: not declined, but refused", found.seen))
                 }
                 Err(found) => found,
-            },
-        ));
+            }
+        }));
     }
     let title = "an offer that must be declined, and a good one behind it";
     cases.push(Case::ask(
@@ -178,7 +174,7 @@ fn bad_offers() -> Vec<Case> {
     cases
 }
 
-/// Answers that a client may not take (RFC 7692 7.1), and some that it has to.
+/// Answers that a client may not take (RFC 7692 7), and some that it has to.
 pub(super) fn for_clients() -> Vec<Case> {
     let mut cases = Vec::new();
     for (id, parameters) in [
@@ -200,7 +196,7 @@ pub(super) fn for_clients() -> Vec<Case> {
         let id = format!("deflate.bad-answer.{id}");
         cases.push(Case::answer(
             &id,
-            "RFC 7692 7.1",
+            "RFC 7692 7",
             &title,
             "the connection fails",
             move |link, head, mut answer| {
@@ -235,7 +231,7 @@ pub(super) fn for_clients() -> Vec<Case> {
         let title = format!("the answer {value}");
         let id = format!("deflate.answer.{id}");
         let expected = "a connection that works";
-        cases.push(Case::answer(&id, "RFC 7692 7.1", &title, expected, move |link, head, mut answer| {
+        cases.push(Case::answer(&id, "RFC 7692 7", &title, expected, move |link, head, mut answer| {
             if head.deflate().is_empty() {
                 return not_offered(link, &answer);
             }
