@@ -221,3 +221,18 @@ fn the_limits_hold_for_who_accepts_by_himself() {
     running.stop.stop();
     running.thread.join().unwrap().unwrap();
 }
+
+#[test]
+fn a_stop_leaves_sockets_alone_that_are_the_users_own() {
+    let server = Server::bind("127.0.0.1:0").unwrap();
+    let LocalAddr::Tcp(address) = server.local_addr().unwrap() else { panic!("it listens on TCP") };
+    let client = thread::spawn(move || ws13::blocking::connect(&format!("ws://{address}/")).unwrap());
+    let (_, mut own) = server.accept().unwrap();
+    let mut client = client.join().unwrap();
+    server.stop_handle().stop();
+    let begun = Instant::now();
+    server.serve(|_, _| Ok::<(), Error>(())).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    own.send("still here").unwrap();
+    assert_eq!(client.receive().unwrap().unwrap().as_text(), Some("still here"));
+}

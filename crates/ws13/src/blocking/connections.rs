@@ -27,6 +27,8 @@ struct Open {
     next: usize,
     entries: HashMap<usize, Connected>,
     handshakes: usize,
+    /// Those that are their users' own.
+    given_away: usize,
     stopping: bool,
 }
 
@@ -51,6 +53,7 @@ impl Connections {
             next: 0,
             entries: HashMap::new(),
             handshakes: 0,
+            given_away: 0,
             stopping: false,
         };
         Connections {
@@ -104,7 +107,10 @@ impl Connections {
         let (mut sum, connections) = {
             let open = self.lock();
             let connections = open.entries.values().filter_map(|connected| connected.shared.clone());
-            (OpenSum::new(open.entries.len(), open.handshakes), connections.collect::<Vec<_>>())
+            (
+                OpenSum::new(open.entries.len() + open.given_away, open.handshakes),
+                connections.collect::<Vec<_>>(),
+            )
         };
         let stats = connections.iter().filter_map(|shared| patiently(|| shared.try_stats()));
         stats.for_each(|stats| sum.add(&stats));
@@ -181,7 +187,12 @@ impl Entry {
     /// The socket goes to the user, and with it the place, until it is dropped.
     pub(super) fn give_away(mut self, socket: &mut WebSocket<Stream>) {
         self.given_away = true;
-        self.connections.lock().handshakes -= 1;
+        let mut open = self.connections.lock();
+        open.handshakes -= 1;
+        // When it ends is not for the server to say.
+        open.entries.remove(&self.key);
+        open.given_away += 1;
+        drop(open);
         self.connections.changed.notify_all();
         socket.handle.access().hold(self);
     }
@@ -207,8 +218,9 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let mut open = self.connections.lock();
         let connected = open.entries.remove(&self.key);
+        open.given_away -= usize::from(self.given_away);
         open.counts.leave(self.from);
-        if !self.given_away && connected.as_ref().is_some_and(|connected| connected.shared.is_none()) {
+        if connected.as_ref().is_some_and(|connected| connected.shared.is_none()) {
             open.handshakes -= 1;
         }
         drop(open);

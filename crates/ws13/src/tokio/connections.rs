@@ -1,6 +1,6 @@
 //! The connections of a server: how many there may be, what they did, and what becomes of them when the server stops.
 
-use super::deadlines::{Change, Deadlines};
+use super::deadlines::Deadlines;
 use super::serving::{Serving, Stoppable};
 use super::shared::Shared;
 use super::websocket::WebSocket;
@@ -11,13 +11,13 @@ use std::fmt;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 pub(super) struct Connections {
     open: Mutex<Open>,
@@ -28,8 +28,10 @@ pub(super) struct Connections {
     empty: Notify,
     /// Told when the server stops.
     stopped: Notify,
-    /// Told when a deadline comes before all others.
-    sooner: Notify,
+    /// Told when a deadline comes before all others, and at the end.
+    bell: Arc<Notify>,
+    /// Somebody keeps the time of the connections, who need no timer of their own.
+    is_timed: AtomicBool,
 }
 
 struct Open {
@@ -40,6 +42,8 @@ struct Open {
     deadlines: Deadlines,
     len: usize,
     handshakes: usize,
+    /// Those that are their users' own: when they end is not for the server to say.
+    given_away: usize,
     stopping: bool,
 }
 
@@ -71,6 +75,7 @@ impl Connections {
             deadlines: Deadlines::new(),
             len: 0,
             handshakes: 0,
+            given_away: 0,
             stopping: false,
         };
         Connections {
@@ -79,7 +84,8 @@ impl Connections {
             refusals: AtomicUsize::new(0),
             empty: Notify::new(),
             stopped: Notify::new(),
-            sooner: Notify::new(),
+            bell: Arc::default(),
+            is_timed: AtomicBool::new(false),
         }
     }
 
@@ -208,19 +214,23 @@ impl Connections {
     }
 
     /// Has the task of a connection woken when its time has come.
-    fn wake_at(self: &Arc<Self>, slot: u32, at: Instant) {
-        let change = self.lock().deadlines.set(slot, at);
-        match change {
-            Change::Later => {}
-            Change::Sooner => self.sooner.notify_one(),
-            Change::First => drop(tokio::spawn(Keeper(Arc::downgrade(self)).keep_time())),
+    fn wake_at(&self, slot: u32, at: Instant) {
+        if self.lock().deadlines.set(slot, at) {
+            self.bell.notify_waiters();
         }
+    }
+
+    /// From now on a task in this runtime keeps the time of all connections, until they and the server are gone. Each
+    /// runtime of a server has one: a core that is blocked holds up nobody else's.
+    pub(super) fn keep_time(self: &Arc<Self>) {
+        self.is_timed.store(true, Ordering::Relaxed);
+        tokio::spawn(keep_time(Arc::downgrade(self), Arc::clone(&self.bell)));
     }
 
     async fn gone(&self) {
         loop {
             let notified = self.empty.notified();
-            if self.lock().len == 0 {
+            if self.lock().has_none_of_its_own() {
                 return;
             }
             notified.await;
@@ -233,6 +243,10 @@ impl Connections {
 }
 
 impl Open {
+    fn has_none_of_its_own(&self) -> bool {
+        self.len == self.given_away
+    }
+
     fn take_slot(&mut self) -> u32 {
         (self.len, self.handshakes) = (self.len + 1, self.handshakes + 1);
         let Some(slot) = self.free else {
@@ -256,12 +270,6 @@ impl Open {
     fn take_due(&mut self, now: Instant) -> (Vec<Arc<dyn Stoppable>>, Option<Instant>) {
         let due = self.deadlines.take_due(now);
         (self.connections(&due), self.deadlines.next())
-    }
-
-    /// Nobody keeps the time any more: those who wait for theirs.
-    fn give_up_time(&mut self) -> Vec<Arc<dyn Stoppable>> {
-        let waiting = self.deadlines.give_up();
-        self.connections(&waiting)
     }
 
     fn connections(&self, slots: &[u32]) -> Vec<Arc<dyn Stoppable>> {
@@ -304,37 +312,27 @@ impl Slot {
     }
 }
 
-/// Who keeps the time of all connections: a task in the runtime of the one that was the first to need it.
-struct Keeper(Weak<Connections>);
-
-impl Keeper {
-    /// Wakes whose time has come, until nobody waits for any.
-    async fn keep_time(mut self) {
-        while let Some(connections) = self.0.upgrade() {
-            let (due, next) = connections.lock().take_due(Instant::now());
-            due.iter().for_each(|connection| connection.ring());
-            drop(due);
-            let Some(next) = next else {
-                // Nobody is left, and who comes now begins anew.
-                self.0 = Weak::new();
-                return;
-            };
-            let (mut sleep, mut sooner) = (pin!(sleep_until(next)), pin!(connections.sooner.notified()));
-            poll_fn(|cx| match sooner.as_mut().poll(cx) {
-                Poll::Ready(()) => Poll::Ready(()),
-                Poll::Pending => sleep.as_mut().poll(cx),
-            })
-            .await;
+/// Wakes whose time has come.
+async fn keep_time(connections: Weak<Connections>, bell: Arc<Notify>) {
+    loop {
+        let mut rung = pin!(bell.notified());
+        // What changes from here on rings.
+        rung.as_mut().enable();
+        let Some((due, next)) = connections.upgrade().map(|all| all.lock().take_due(Instant::now())) else {
+            return;
+        };
+        due.iter().for_each(|connection| connection.ring());
+        drop(due);
+        match next {
+            None => rung.await,
+            Some(next) => drop(timeout_at(next, rung).await),
         }
     }
 }
 
-impl Drop for Keeper {
-    /// When its runtime ends, those of other runtimes are woken, and the first of them begins anew.
+impl Drop for Connections {
     fn drop(&mut self) {
-        let Some(connections) = self.0.upgrade() else { return };
-        let waiting = connections.lock().give_up_time();
-        waiting.iter().for_each(|connection| connection.ring());
+        self.bell.notify_waiters();
     }
 }
 
@@ -354,9 +352,9 @@ impl Entry {
         &self.connections.counters
     }
 
-    /// Whether the server knows of it: it has no room for more than 4,294,967,294.
-    pub(super) fn has_place(&self) -> bool {
-        self.slot != u32::MAX
+    /// Whether the server keeps its time.
+    pub(super) fn is_timed(&self) -> bool {
+        self.slot != u32::MAX && self.connections.is_timed.load(Ordering::Relaxed)
     }
 
     /// Has the connection's task woken when this time has come, at most a tick later; once.
@@ -378,7 +376,13 @@ impl Entry {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         self.given_away = true;
-        self.connections.lock().handshakes -= 1;
+        let mut open = self.connections.lock();
+        open.handshakes -= 1;
+        open.given_away += 1;
+        if open.has_none_of_its_own() {
+            self.connections.empty.notify_waiters();
+        }
+        drop(open);
         socket.handle.access().hold(self);
     }
 
@@ -427,19 +431,23 @@ impl Drop for Entry {
         let connection = self.connections.lock().weak(self.slot);
         if let Some(connection) = connection {
             // The task still holds it.
-            let (closed, stats) = connection.upgrade().map(|connection| connection.end()).unwrap_or_default();
+            let connection = connection.upgrade();
+            let (closed, stats) = connection.as_ref().map(|connection| connection.end()).unwrap_or_default();
+            // After a panic of the handler, a half of it may live on elsewhere: it finds the connection gone.
+            connection.into_iter().for_each(|connection| connection.abandon());
             self.counters().closed(closed.as_ref(), &stats);
             #[cfg(feature = "tracing")]
             self.span.in_scope(|| crate::trace::closed(closed.as_ref(), &stats));
         }
         let mut open = self.connections.lock();
-        // Which leaving takes off.
-        open.handshakes += usize::from(self.given_away);
+        if self.given_away {
+            // Which leaving takes off.
+            open.handshakes += 1;
+            open.given_away -= 1;
+        }
         open.leave(self.slot, self.from);
-        if open.len == 0 {
+        if open.has_none_of_its_own() {
             self.connections.empty.notify_waiters();
-            // For who keeps the time, to end.
-            self.connections.sooner.notify_one();
         }
     }
 }

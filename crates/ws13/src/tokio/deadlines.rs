@@ -25,28 +25,16 @@ pub(super) struct Deadlines {
     due: Vec<Tick>,
     /// The earliest of all, or earlier.
     next: Tick,
-    /// Somebody sleeps until then.
-    kept: bool,
-}
-
-/// What has to be done for a deadline that was set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    /// Nothing: it comes after others.
-    Later,
-    /// Who sleeps has to be told of it.
-    Sooner,
-    /// Nobody sleeps: somebody has to begin.
-    First,
 }
 
 impl Deadlines {
     pub(super) fn new() -> Self {
-        Deadlines { origin: Instant::now(), due: Vec::new(), next: Tick::NEVER, kept: false }
+        Deadlines { origin: Instant::now(), due: Vec::new(), next: Tick::NEVER }
     }
 
-    /// Sets the deadline of a place.
-    pub(super) fn set(&mut self, place: u32, at: Instant) -> Change {
+    /// Sets the deadline of a place; true when it comes before all others.
+    #[must_use = "who sleeps has to be told"]
+    pub(super) fn set(&mut self, place: u32, at: Instant) -> bool {
         let (place, tick) = (place as usize, self.tick_at_or_after(at));
         if self.due.len() <= place {
             self.due.resize(place + 1, Tick::NEVER);
@@ -54,11 +42,7 @@ impl Deadlines {
         self.due[place] = tick;
         let sooner = tick < self.next;
         self.next = self.next.min(tick);
-        match (std::mem::replace(&mut self.kept, true), sooner) {
-            (false, _) => Change::First,
-            (true, true) => Change::Sooner,
-            (true, false) => Change::Later,
-        }
+        sooner
     }
 
     /// A place is left: it has no deadline any more.
@@ -68,9 +52,9 @@ impl Deadlines {
         }
     }
 
-    /// All places are left; gives the memory back.
+    /// All places are left: gives the memory back, and counts time anew.
     pub(super) fn clear_all(&mut self) {
-        self.due = Vec::new();
+        *self = Deadlines::new();
     }
 
     /// Takes the places whose time has come. They have no deadline then.
@@ -88,19 +72,9 @@ impl Deadlines {
         taken
     }
 
-    /// When somebody's time comes next. With `None` nobody sleeps any more.
-    pub(super) fn next(&mut self) -> Option<Instant> {
-        self.kept = self.next < Tick::NEVER;
-        self.kept.then(|| self.origin + TICK * self.next.0)
-    }
-
-    /// Nobody sleeps any more: takes all places that wait.
-    pub(super) fn give_up(&mut self) -> Vec<u32> {
-        let waiting = self.due.iter().enumerate().filter(|(_, due)| **due < Tick::NEVER);
-        let waiting = waiting.map(|(place, _)| place as u32).collect();
-        self.due.fill(Tick::NEVER);
-        (self.next, self.kept) = (Tick::NEVER, false);
-        waiting
+    /// When somebody's time comes next, if ever.
+    pub(super) fn next(&self) -> Option<Instant> {
+        (self.next < Tick::NEVER).then(|| self.origin + TICK * self.next.0)
     }
 
     fn tick_at_or_after(&self, at: Instant) -> Tick {
@@ -118,6 +92,7 @@ impl Deadlines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     fn at(deadlines: &Deadlines, millis: u64) -> Instant {
         deadlines.origin + Duration::from_millis(millis)
@@ -128,7 +103,7 @@ mod tests {
         let mut deadlines = Deadlines::new();
         let wanted: Vec<u64> = (0..500).map(|i| i * 7919 % 3000).collect();
         for (place, millis) in wanted.iter().enumerate() {
-            deadlines.set(place as u32, at(&deadlines, *millis));
+            let _ = deadlines.set(place as u32, at(&deadlines, *millis));
         }
         let mut seen = 0;
         for now in 0..3100 {
@@ -142,29 +117,64 @@ mod tests {
     }
 
     #[test]
-    fn who_sleeps_is_told_of_what_comes_sooner_and_begins_anew_when_all_was_over() {
+    fn what_comes_sooner_is_told() {
         let mut deadlines = Deadlines::new();
-        assert_eq!(deadlines.set(1, at(&deadlines, 1000)), Change::First);
-        assert_eq!(deadlines.set(2, at(&deadlines, 2000)), Change::Later);
-        assert_eq!(deadlines.set(0, at(&deadlines, 500)), Change::Sooner);
+        let set = |deadlines: &mut Deadlines, place, millis| deadlines.set(place, at(deadlines, millis));
+        assert!(set(&mut deadlines, 1, 1000) && !set(&mut deadlines, 2, 2000) && set(&mut deadlines, 0, 500));
         assert_eq!(deadlines.next(), Some(at(&deadlines, 500)));
         assert_eq!(deadlines.take_due(at(&deadlines, 1999)), [0, 1]);
         assert_eq!(deadlines.next(), Some(at(&deadlines, 2000)));
         deadlines.clear(2);
         assert!(deadlines.take_due(at(&deadlines, 2000)).is_empty());
         assert_eq!(deadlines.next(), None);
-        assert_eq!(deadlines.set(0, at(&deadlines, 10)), Change::First);
-        assert_eq!(deadlines.set(7, at(&deadlines, 10)), Change::Later);
-        assert_eq!(deadlines.give_up(), [0, 7]);
-        assert_eq!(deadlines.set(7, at(&deadlines, 10)), Change::First);
+        assert!(set(&mut deadlines, 0, 2010));
     }
 
     #[tokio::test]
     async fn what_is_too_far_away_never_comes() {
         let mut deadlines = Deadlines::new();
         let far = deadlines.origin + Duration::from_secs(20 * 365 * 24 * 3600);
-        deadlines.set(0, far);
+        assert!(!deadlines.set(0, far));
         assert!(deadlines.take_due(far).is_empty());
         assert_eq!(deadlines.next(), None);
+    }
+
+    /// Against a map of times, looked through from end to end.
+    #[test]
+    fn equals_the_obvious_version() {
+        let mut seed = 0x2545_f491_u64;
+        let mut random = move |most: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) % most
+        };
+        let mut deadlines = Deadlines::new();
+        let (mut obvious, mut now) = (BTreeMap::new(), 0);
+        for _ in 0..20_000 {
+            let place = random(40) as u32;
+            match random(10) {
+                0..=4 => {
+                    let millis = (now + random(400)) / 50 * 50;
+                    let before = obvious.values().min().copied();
+                    let sooner = deadlines.set(place, at(&deadlines, millis));
+                    // What was cleared may still count as the earliest: then nobody has to be told.
+                    assert!(sooner || before.is_some() || deadlines.next().is_some());
+                    assert!(!sooner || before.is_none_or(|before| millis < before));
+                    obvious.insert(place, millis);
+                }
+                5 => {
+                    deadlines.clear(place);
+                    obvious.remove(&place);
+                }
+                _ => {
+                    now += random(60);
+                    let due = deadlines.take_due(at(&deadlines, now));
+                    let expected: Vec<u32> =
+                        obvious.iter().filter(|(_, at)| **at <= now).map(|(place, _)| *place).collect();
+                    obvious.retain(|_, at| *at > now);
+                    assert_eq!(due, expected);
+                    assert_eq!(deadlines.next(), obvious.values().min().map(|next| at(&deadlines, *next)));
+                }
+            }
+        }
     }
 }

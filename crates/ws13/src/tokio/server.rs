@@ -214,6 +214,7 @@ where
 {
     /// Serves until `stop` is ready, and then until the last connection is gone.
     pub(super) async fn run(self: Arc<Self>, listener: Listener, stop: impl Future<Output = ()>) {
+        self.connections.keep_time();
         accept_until(&listener, pin!(stop), &self, |stream, entry, permit| {
             tokio::spawn(Arc::clone(&self).connection(stream, entry, permit));
         })

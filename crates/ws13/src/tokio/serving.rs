@@ -41,7 +41,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F> Serving<S, F> {
 
     /// Serves it as one of a server's connections.
     pub(super) fn with_entry(mut self, entry: Entry) -> Self {
-        if entry.has_place() {
+        if entry.is_timed() {
             self.shared.lock().leave_time_to_server();
         }
         self.entry = Some(entry);
