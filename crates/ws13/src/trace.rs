@@ -72,17 +72,22 @@ impl Dialled {
     pub(crate) fn failed(&self, error: &ConnectError) {
         let _ = error;
         self.run(|| {
-            event!(warn, %error, "connection failed");
+            #[cfg(feature = "tracing")]
+            tracing::warn!(target: "ws13", error = shown(error), "connection failed");
         });
     }
 }
 
-/// A query may have a token in it.
+/// A URL, or a sentence with some in it, without their queries: they may have a token in them.
 #[cfg(feature = "tracing")]
-pub(crate) fn shown(url: &Url) -> String {
-    let mut shown = url.to_string();
-    shown.truncate(shown.find('?').unwrap_or(shown.len()));
-    shown
+pub(crate) fn shown(text: &impl std::fmt::Display) -> String {
+    let text = text.to_string();
+    let words = text.split_inclusive(char::is_whitespace);
+    words.fold(String::new(), |shown, word| {
+        let end = word.find('?').unwrap_or(word.len());
+        let space = if end < word.len() && word.ends_with(char::is_whitespace) { " " } else { "" };
+        shown + &word[..end] + space
+    })
 }
 
 /// How a connection ended. The peer's reason is escaped: it is anybody's text.

@@ -34,6 +34,7 @@ fn serve() -> SocketAddr {
 
 async fn run(server: Server) -> std::io::Result<()> {
     let server = server.on_request(|request| match request.path() {
+        "/loop" => Err(Reply::new(StatusCode::FOUND).header("Location", "/loop?token=hidden").unwrap()),
         "/old" => Err(Reply::new(StatusCode::FOUND).header("Location", "/new?token=hidden").unwrap()),
         "/no" => Err(Reply::forbidden("not you")),
         _ => Ok(Accept::new()),
@@ -92,6 +93,8 @@ async fn clients_report_where_they_go_and_how_it_ends() {
         assert!(visit("/no").await.is_err());
         let failed = recorder.until(|line| line.contains("message=connection failed")).await;
         assert!(failed.starts_with("event WARN") && failed.contains("403"), "{failed}");
+        assert!(visit("/loop?token=hidden").await.is_err());
+        recorder.until(|line| line.contains("message=connection failed") && line.contains("/loop")).await;
         let lines = recorder.lines.lock().unwrap();
         let opened = lines.iter().filter(|line| line.contains("message=connection opened")).count();
         assert_eq!(opened, 1, "{lines:#?}");

@@ -7,11 +7,15 @@ use std::boxed::Box;
 use std::cell::RefCell;
 use std::vec::Vec;
 
-/// Finders that are kept with the history of the connection they worked for last, on each thread: of at most 88 KiB each.
+/// Finders that are kept with the history of the connection they worked for last, on each thread: of at most 88 KiB
+/// each, or 112 KiB where `send_window` is the largest.
 const WARM: usize = 64;
 
 /// Connections without a finder whose last message is remembered.
 const RECENT: usize = 2 * WARM;
+
+/// After so many messages of others a connection is silent.
+const SILENT: u64 = 16 * RECENT as u64;
 
 /// What a thread keeps.
 #[derive(Default)]
@@ -92,7 +96,12 @@ impl Kept {
         let now = self.now;
         let Some(recent) = self.recent.iter_mut().find(|recent| recent.id == id) else {
             self.remember(id);
-            return (self.cold(), State::Cold);
+            // Where more connections send in turn than are remembered, none is ever known: the places of those that are
+            // gone, or silent for long, are for whoever comes.
+            return match self.oldest().filter(|oldest| oldest.1 + SILENT < now) {
+                Some((at, _)) => (self.warm.swap_remove(at).finder, State::New),
+                None => (self.cold(), State::Cold),
+            };
         };
         let before = core::mem::replace(&mut recent.used, now);
         if self.warm.len() < WARM {
@@ -100,11 +109,16 @@ impl Kept {
         }
         // Only from a connection that has been silent for longer than this one was: so that where more connections than
         // there are finders send in turn, some of them keep theirs, rather than none.
-        let oldest = self.warm.iter().enumerate().min_by_key(|(_, warm)| warm.used);
-        match oldest {
-            Some((at, oldest)) if oldest.used < before => (self.warm.swap_remove(at).finder, State::New),
+        match self.oldest() {
+            Some((at, used)) if used < before => (self.warm.swap_remove(at).finder, State::New),
             _ => (self.cold(), State::Cold),
         }
+    }
+
+    /// The finder that was not used for the longest time: where it is, and when it was used.
+    fn oldest(&self) -> Option<(usize, u64)> {
+        let all = self.warm.iter().enumerate().map(|(at, warm)| (at, warm.used));
+        all.min_by_key(|(_, used)| *used)
     }
 
     fn cold(&mut self) -> Box<Finder> {
@@ -128,5 +142,29 @@ impl Kept {
             }
             _ => self.cold = Some(lent.finder),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn send(kept: &mut Kept, id: u64) {
+        let owner = Some(Owner { id, bytes: 0 });
+        let lent = kept.take(owner);
+        kept.give(lent, owner);
+    }
+
+    #[test]
+    fn finders_of_connections_that_are_gone_go_to_those_that_send_also_where_they_are_too_many_to_be_known() {
+        let mut kept = Kept::default();
+        for id in (0..WARM as u64).chain(0..WARM as u64) {
+            send(&mut kept, id);
+        }
+        assert!(kept.warm.iter().all(|warm| warm.owner.id < 1000) && kept.warm.len() == WARM);
+        for _ in 0..6 {
+            (1000..1600).for_each(|id| send(&mut kept, id));
+        }
+        assert!(kept.warm.iter().all(|warm| warm.owner.id >= 1000) && kept.warm.len() == WARM);
     }
 }
