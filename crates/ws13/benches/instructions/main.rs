@@ -4,6 +4,8 @@
 //! one is the difference between two runs, so that what happens once does not count.
 
 mod attacks;
+#[cfg(feature = "deflate")]
+mod compressing;
 mod core_only;
 mod driver;
 
@@ -12,11 +14,16 @@ use std::process::ExitCode;
 /// What is counted, and how to do it so many times.
 type Case = (&'static str, fn(usize));
 
+#[cfg(feature = "deflate")]
+const COMPRESSING: &[Case] = compressing::CASES;
+#[cfg(not(feature = "deflate"))]
+const COMPRESSING: &[Case] = &[];
+
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
-        ["--list-messages"] => list(core_only::CASES.iter().chain(driver::CASES)),
+        ["--list-messages"] => list(core_only::CASES.iter().chain(driver::CASES).chain(COMPRESSING)),
         ["--list-attacks"] => list(attacks::CASES),
         [name, times] => return run(name, times),
         // As `cargo test --benches` and `cargo bench` call it: there is nothing to do without a counter.
@@ -32,7 +39,7 @@ fn list<'a>(cases: impl IntoIterator<Item = &'a Case>) {
 }
 
 fn run(name: &str, times: &str) -> ExitCode {
-    let mut cases = core_only::CASES.iter().chain(driver::CASES).chain(attacks::CASES);
+    let mut cases = core_only::CASES.iter().chain(driver::CASES).chain(COMPRESSING).chain(attacks::CASES);
     match (cases.find(|case| case.0 == name), times.parse()) {
         (Some((_, work)), Ok(times)) => {
             work(times);

@@ -46,9 +46,10 @@
 //!     let retry_after = match Client::new("wss://example.com/feed")?.bearer("fresh token").connect() {
 //!         Ok(mut socket) => {
 //!             failures = 0;
-//!             socket.send("subscribe")?;
-//!             while let Ok(Some(message)) = socket.receive() {
-//!                 println!("{message:?}");
+//!             if socket.send("subscribe").is_ok() {
+//!                 while let Ok(Some(message)) = socket.receive() {
+//!                     println!("{message:?}");
+//!                 }
 //!             }
 //!             None
 //!         }
