@@ -99,7 +99,7 @@ impl State {
     }
 
     fn next_fact_of_any_kind(&mut self, mode: Mode) -> Option<FactOrEnd> {
-        let fact = self.connection.next_fact_of_any_kind(&mut self.inbox, &mut self.outbox, mode);
+        let fact = self.connection.next_fact(&mut self.inbox, &mut self.outbox, mode);
         #[cfg(feature = "tracing")]
         if let Some(FactOrEnd::End) = fact {
             self.report_end();

@@ -187,8 +187,11 @@ impl Connection {
     /// The next event that the inbox holds, whole messages at a time; `None` when more bytes are needed.
     ///
     /// Answers (Pong, Close) are in the outbox when this returns. After [`Event::Closed`] it always gives `None`.
-    #[inline]
+    #[inline(always)]
     pub fn receive<'a>(&mut self, inbox: &'a mut Inbox, outbox: &mut Outbox) -> Option<Event<'a>> {
+        if let Some((kind, place)) = self.small_message(inbox) {
+            return Some(Event::Message(MessageRef::new(kind, place, inbox)));
+        }
         let fact = self.next_fact(inbox, outbox, Mode::Whole)?;
         Some(self.event(fact, inbox))
     }
@@ -368,20 +371,6 @@ impl Connection {
         self.keepalive.new_round_trip()
     }
 
-    /// As `receive`, but tells where the payload stands instead of lending it.
-    #[inline(always)]
-    pub(crate) fn next_fact(
-        &mut self,
-        inbox: &mut Inbox,
-        outbox: &mut Outbox,
-        mode: Mode,
-    ) -> Option<FactOrEnd> {
-        match self.small_fact(inbox, mode) {
-            Some(fact) => Some(fact),
-            None => self.next_fact_of_any_kind(inbox, outbox, mode),
-        }
-    }
-
     /// Whether the end was given out.
     #[cfg(feature = "std")]
     pub(crate) fn has_ended(&self) -> bool {
@@ -389,6 +378,7 @@ impl Connection {
     }
 
     /// The next fact, where it is a small message that is all here.
+    #[cfg(feature = "std")]
     #[inline(always)]
     pub(crate) fn small_fact(&mut self, inbox: &mut Inbox, mode: Mode) -> Option<FactOrEnd> {
         if mode != Mode::Whole {
@@ -414,8 +404,9 @@ impl Connection {
         self.receiver.small_message(inbox, &self.config.limits)
     }
 
-    /// As `next_fact`, whatever is next.
-    pub(crate) fn next_fact_of_any_kind(
+    /// As `receive`, but tells where the payload stands instead of lending it. `small_fact` gives the same, and sooner,
+    /// where a small message is next.
+    pub(crate) fn next_fact(
         &mut self,
         inbox: &mut Inbox,
         outbox: &mut Outbox,
@@ -458,10 +449,11 @@ impl Connection {
         inbox: &'a mut Inbox,
         outbox: &'a mut Outbox,
     ) -> Option<(Event<'a>, Output<'a>)> {
-        let fact = self.next_fact(inbox, outbox, Mode::Whole)?;
-        Some(self.event_and_output(fact, inbox, outbox))
+        let event = self.receive(inbox, outbox)?;
+        Some((event, Output { sender: &mut self.sender, outbox, config: &self.config }))
     }
 
+    #[cfg(feature = "std")]
     #[inline(always)]
     pub(crate) fn event_and_output<'a>(
         &'a mut self,
