@@ -51,7 +51,7 @@ impl Script {
 }
 
 /// A whole message in one frame (RFC 6455, 5.2).
-fn frame(opcode: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
+pub fn frame(opcode: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0x80 | opcode];
     let mask_bit = if mask.is_some() { 0x80 } else { 0 };
     match payload.len() {

@@ -1,0 +1,71 @@
+//! The peers' clients, each at its best: messages fed, then flushed.
+
+use crate::client::{Check, Client, Result};
+use bytes::Bytes;
+use fastwebsockets::{Frame, OpCode, Payload, Role, WebSocket};
+use futures_util::{SinkExt, StreamExt};
+use tokio::{io::BufWriter, net::TcpStream};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message,
+        protocol::{Role as Side, WebSocketConfig},
+    },
+};
+
+pub struct Tungstenite(WebSocketStream<TcpStream>);
+
+impl Tungstenite {
+    pub async fn new(stream: TcpStream) -> Self {
+        let config = WebSocketConfig::default().read_buffer_size(crate::READ_BUFFER);
+        Self(WebSocketStream::from_raw_socket(stream, Side::Client, Some(config)).await)
+    }
+}
+
+impl Client for Tungstenite {
+    async fn feed(&mut self, message: &'static [u8]) -> Result<()> {
+        Ok(self.0.feed(Message::Binary(Bytes::from_static(message))).await?)
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        Ok(self.0.flush().await?)
+    }
+
+    async fn receive(&mut self, check: &Check) -> Result<usize> {
+        let message = self.0.next().await.ok_or("the server left")??;
+        check.message(&message.into_data())?;
+        Ok(1)
+    }
+}
+
+/// It writes every frame by itself, so that a buffered writer below it gathers them; its
+/// collector of fragments, which could not be flushed, is left out.
+pub struct Fastwebsockets(WebSocket<BufWriter<TcpStream>>);
+
+impl Fastwebsockets {
+    pub fn new(stream: TcpStream) -> Self {
+        let stream = BufWriter::with_capacity(2 * crate::BATCH, stream);
+        let mut socket = WebSocket::after_handshake(stream, Role::Client);
+        socket.set_max_message_size(crate::LARGEST);
+        Self(socket)
+    }
+}
+
+impl Client for Fastwebsockets {
+    async fn feed(&mut self, message: &'static [u8]) -> Result<()> {
+        Ok(self.0.write_frame(Frame::binary(Payload::Borrowed(message))).await?)
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        Ok(self.0.flush().await?)
+    }
+
+    async fn receive(&mut self, check: &Check) -> Result<usize> {
+        let frame = self.0.read_frame().await?;
+        match frame.opcode {
+            OpCode::Binary => check.message(&frame.payload)?,
+            _ => return Err("the server sends binary messages only".into()),
+        }
+        Ok(1)
+    }
+}
