@@ -5,6 +5,7 @@ pub mod cork;
 pub mod frames;
 pub mod poll;
 pub mod process;
+pub mod readme;
 pub mod scenario;
 pub mod serve;
 pub mod stats;

@@ -19,7 +19,7 @@ use std::{
 };
 use ws13_bench::{
     args::fail,
-    process,
+    process, readme,
     scenario::{CHURN, IDLE, SCENARIOS, Scenario},
 };
 
@@ -72,7 +72,7 @@ fn run(plan: &Plan) -> std::io::Result<()> {
     println!("{text}");
     if plan.write {
         std::fs::write(home.join("results.svg"), report.to_svg())?;
-        report::write_into(&home.join("README.md"), &text)?;
+        readme::write_into(&home.join("README.md"), report::MARK, &text)?;
     }
     Ok(())
 }

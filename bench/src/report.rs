@@ -6,7 +6,7 @@ use crate::{
     plot,
     servers::Server,
 };
-use std::{fmt::Write, fs, io, path::Path, process::Command};
+use std::{fmt::Write, fs, process::Command};
 use ws13_bench::{
     scenario::{CHURN, CHURN_CONNECTIONS, IDLE, IDLE_CONNECTIONS, Scenario},
     stats::median,
@@ -228,19 +228,6 @@ fn some_median(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| median(values))
 }
 
-/// Replaces what stands between the two marks in a file.
-pub fn write_into(file: &Path, results: &str) -> io::Result<()> {
-    let text = fs::read_to_string(file)?;
-    let text = replace_marked(&text, results).ok_or(io::Error::other("README.md lacks the two marks"))?;
-    fs::write(file, text)
-}
-
-fn replace_marked(text: &str, results: &str) -> Option<String> {
-    let (before, rest) = text.split_once(MARK)?;
-    let (_, after) = rest.split_once(MARK)?;
-    Some(format!("{before}{MARK}\n{}\n{MARK}{after}", results.trim()))
-}
-
 fn command(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_string()).unwrap_or_default()
@@ -258,21 +245,13 @@ fn cpu_model() -> String {
     format!("{count} cores of {}", model.map_or("an unknown CPU", |(_, name)| name))
 }
 
-const MARK: &str = "<!-- results -->";
+pub const MARK: &str = "<!-- results -->";
 /// The floor is the first server.
 const FLOOR: usize = 0;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn replaces_only_what_is_marked() {
-        let text = "a\n<!-- results -->\nold\n<!-- results -->\nb\n";
-        let replaced = replace_marked(text, "new\n").unwrap();
-        assert_eq!(replaced, "a\n<!-- results -->\nnew\n<!-- results -->\nb\n");
-        assert_eq!(replace_marked("a", "new"), None);
-    }
 
     #[test]
     fn the_floor_is_first() {

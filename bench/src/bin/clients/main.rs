@@ -9,6 +9,7 @@ mod neutral;
 mod ours;
 mod peers;
 mod raw;
+mod report;
 
 use client::{Case, Measured, Mode, Result, dial, run};
 use std::{
@@ -20,13 +21,23 @@ use std::{
 use ws13_bench::{
     args::{Args, fail},
     process::Guarded,
-    stats::median,
+    readme,
 };
 
 /// The floor first.
-const ROWS: [&str; 6] = ["raw", "ws13", "ws13 owned", "ws13 blocking", "tokio-tungstenite", "fastwebsockets"];
+const ROWS: [&str; 9] = [
+    "raw",
+    "ws13",
+    "ws13-owned",
+    "ws13-blocking",
+    "tokio-tungstenite",
+    "fastwebsockets",
+    "tokio-websockets",
+    "sockudo-ws",
+    "yawc",
+];
 
-/// Bytes that are fed before a flush, at least one message.
+/// As many messages are fed before a flush as have this many bytes with their headers; at least one.
 const BATCH: usize = 64 << 10;
 /// Where one may choose.
 const READ_BUFFER: usize = 64 << 10;
@@ -62,12 +73,15 @@ fn measure(args: &Args) -> Result<()> {
         match &*args.require::<String>("--client") {
             "raw" => run(raw::Raw::new(stream, case), case, window).await,
             "ws13" => run(ours::Lent::new(async_stream(stream)?), case, window).await,
-            "ws13 owned" => run(ours::Owned::new(async_stream(stream)?), case, window).await,
-            "ws13 blocking" => run(ours::Blocking::new(stream), case, window).await,
+            "ws13-owned" => run(ours::Owned::new(async_stream(stream)?), case, window).await,
+            "ws13-blocking" => run(ours::Blocking::new(stream), case, window).await,
             "tokio-tungstenite" => {
                 run(peers::Tungstenite::new(async_stream(stream)?).await, case, window).await
             }
             "fastwebsockets" => run(peers::Fastwebsockets::new(async_stream(stream)?), case, window).await,
+            "tokio-websockets" => run(peers::TokioWebsockets::new(async_stream(stream)?), case, window).await,
+            "sockudo-ws" => run(peers::Sockudo::new(async_stream(stream)?), case, window).await,
+            "yawc" => run(peers::Yawc::new(async_stream(stream)?)?, case, window).await,
             other => Err(format!("no row is called {other}").into()),
         }
     }))?;
@@ -93,22 +107,54 @@ fn start(address: &str, row: &str, case: Case, window: f64) -> Result<Measured> 
     Ok(serde_json::from_str(&said)?)
 }
 
+/// Of up to three measurements the first that was hardly disturbed, else the least disturbed one.
+fn undisturbed(measure: impl Fn() -> Result<Measured>) -> Result<Measured> {
+    let mut best = measure()?;
+    for _ in 0..2 {
+        if best.disturbed <= DISTURBED {
+            break;
+        }
+        let again = measure()?;
+        best = if again.disturbed < best.disturbed { again } else { best };
+    }
+    Ok(best)
+}
+
+/// Every row in every case. A round is each row once; the next round begins with another row.
 fn compare(args: &Args) -> Result<()> {
     let (rounds, window) = (args.get("--rounds").unwrap_or(3), args.get("--window").unwrap_or(1.0));
     let mut command = Command::new(std::env::current_exe()?);
     let mut server = Guarded::spawn(command.arg("--serve").stdin(Stdio::null()).stdout(Stdio::piped()), 1)?;
     let mut address = String::new();
     BufReader::new(server.0.stdout.take().ok_or("no output")?).read_line(&mut address)?;
-    for mode in [Mode::Send, Mode::Receive] {
-        for size in [64usize] {
-            let case = Case { mode, size, batch: (BATCH / size).max(1) };
-            for _ in 0..rounds {
-                for row in ROWS {
-                    start(address.trim(), row, case, window)?;
-                }
+    let mut results = Vec::new();
+    for case in cases() {
+        let mut measured = Vec::new();
+        for round in 0..rounds {
+            let mut rows = [None; ROWS.len()];
+            for row in (0..ROWS.len()).map(|index| (index + round) % ROWS.len()) {
+                rows[row] = Some(undisturbed(|| start(address.trim(), ROWS[row], case, window))?);
             }
+            measured.push(rows.into_iter().flatten().collect());
         }
+        results.push((case, measured));
     }
-    let _ = median(&[]);
+    let text = report::to_markdown(&results, window);
+    println!("{text}");
+    if args.has("--write") {
+        readme::replace(report::MARK, &text)?;
+    }
     Ok(())
 }
+
+fn cases() -> Vec<Case> {
+    let bulk = |mode| SIZES.map(|size| Case { mode, size, batch: (BATCH / (size + HEADER)).max(1) });
+    let ask = [1, 16].map(|batch| Case { mode: Mode::Ask, size: SIZES[0], batch });
+    [bulk(Mode::Send).to_vec(), bulk(Mode::Receive).to_vec(), ask.to_vec()].concat()
+}
+
+/// Share of a window.
+const DISTURBED: f64 = 0.05;
+const SIZES: [usize; 4] = [64, 1 << 10, 16 << 10, 1 << 20];
+/// Of a masked frame of 126 bytes to 64 KiB; few bytes more or less do not matter here.
+const HEADER: usize = 8;

@@ -4,6 +4,7 @@
 use std::{
     io::{self, Read, Write},
     net::{TcpListener, TcpStream},
+    ops::Range,
     os::fd::AsRawFd,
 };
 use ws13_bench::{
@@ -44,6 +45,7 @@ fn converse(mut stream: TcpStream) -> io::Result<()> {
 }
 
 fn sink(stream: &TcpStream) -> io::Result<()> {
+    look(stream)?;
     loop {
         // SAFETY: with MSG_TRUNC a TCP socket drops the bytes, and writes none.
         let taken = unsafe {
@@ -69,40 +71,93 @@ fn source(stream: &TcpStream, size: usize) -> io::Result<()> {
     }
 }
 
+/// What comes first has to be what a client is to send: masked, and whole messages of the same payload.
+fn look(stream: &TcpStream) -> io::Result<()> {
+    let (mut reader, mut looked_at) = (Reader::new(), 0);
+    while looked_at < LOOKED_AT {
+        reader.read(stream, |payload| {
+            looked_at += payload.len();
+            if payload == crate::payload(payload.len()) {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::InvalidData.into())
+            }
+        })?;
+    }
+    Ok(())
+}
+
 /// What came in one read goes back in one write.
 fn echo(stream: &TcpStream) -> io::Result<()> {
-    let (mut buffer, mut filled, mut replies) = (vec![0; AT_ONCE], 0, Vec::new());
+    let (mut reader, mut replies) = (Reader::new(), Vec::new());
     loop {
-        filled += match receive(stream.as_raw_fd(), &mut buffer[filled..])? {
-            Progress::Bytes(0) => return Ok(()),
-            Progress::Bytes(len) => len,
-            Progress::WouldBlock => {
-                std::hint::spin_loop();
-                continue;
-            }
-        };
-        let mut taken = 0;
-        while let Some((payload, len)) = unmasked(&buffer[taken..filled])? {
-            replies.extend_from_slice(&frame(BINARY, None, &payload));
-            taken += len;
-        }
-        buffer.copy_within(taken..filled, 0);
-        filled -= taken;
+        reader.read(stream, |payload| {
+            replies.extend_from_slice(&frame(BINARY, None, payload));
+            Ok(())
+        })?;
         send_all(stream, &replies)?;
         replies.clear();
     }
 }
 
-/// The payload of a complete frame of up to 125 bytes, and the frame's length.
-fn unmasked(bytes: &[u8]) -> io::Result<Option<(Vec<u8>, usize)>> {
-    let [first, second, a, b, c, d, rest @ ..] = bytes else { return Ok(None) };
-    let len = usize::from(second & 0x7F);
-    if *first != 0x80 | BINARY || second & 0x80 == 0 || len > 125 {
+/// Unmasks what comes.
+struct Reader {
+    buffer: Vec<u8>,
+    filled: usize,
+}
+
+impl Reader {
+    fn new() -> Self {
+        Self { buffer: vec![0; 2 * LARGEST], filled: 0 }
+    }
+
+    /// Reads once, and hands out the messages that are complete.
+    fn read(
+        &mut self,
+        stream: &TcpStream,
+        mut message: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.filled += loop {
+            match receive(stream.as_raw_fd(), &mut self.buffer[self.filled..])? {
+                Progress::Bytes(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Progress::Bytes(len) => break len,
+                Progress::WouldBlock => std::hint::spin_loop(),
+            }
+        };
+        let mut taken = 0;
+        while let Some((key, payload)) = masked_frame(&self.buffer[taken..self.filled])? {
+            let end = payload.end;
+            let payload = &mut self.buffer[taken..][payload];
+            payload.iter_mut().zip(key.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
+            message(payload)?;
+            taken += end;
+        }
+        self.buffer.copy_within(taken..self.filled, 0);
+        self.filled -= taken;
+        Ok(())
+    }
+}
+
+/// The masking key of a complete frame, and where its payload is.
+fn masked_frame(bytes: &[u8]) -> io::Result<Option<([u8; 4], Range<usize>)>> {
+    let [first, second, ..] = *bytes else { return Ok(None) };
+    if first != 0x80 | BINARY || second & 0x80 == 0 {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let masked = rest.get(..len);
-    let key = [a, b, c, d].into_iter().cycle();
-    Ok(masked.map(|masked| (masked.iter().zip(key).map(|(byte, key)| byte ^ key).collect(), 6 + len)))
+    let long = match second & 0x7F {
+        127 => 8,
+        126 => 2,
+        _ => 0,
+    };
+    let Some(header) = bytes.get(2..6 + long) else { return Ok(None) };
+    let (length, key) = header.split_at(long);
+    let length = match length {
+        [] => usize::from(second & 0x7F),
+        length => length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)),
+    };
+    let payload = 6 + long..6 + long + length;
+    let complete = payload.end <= bytes.len();
+    Ok(complete.then(|| ([key[0], key[1], key[2], key[3]], payload)))
 }
 
 fn send_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
@@ -116,4 +171,8 @@ fn send_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
 }
 
 const AT_ONCE: usize = 256 << 10;
+/// Bytes of a sink that are looked at before the rest is thrown away.
+const LOOKED_AT: usize = 4 << 20;
+/// No message is longer.
+const LARGEST: usize = 1 << 20;
 const BINARY: u8 = 2;
