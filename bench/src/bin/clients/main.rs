@@ -1,7 +1,7 @@
 //! CPU time of a client for each message that it sends, receives, or sends and gets back: ws13's and its peers'.
 //!
-//! `cargo run --release --manifest-path bench/Cargo.toml --bin clients -- [--rounds N] [--window SECONDS] [--write]` runs every
-//! row and prints tables in Markdown; `--write` puts them into README.md. With `--serve` it is the server, with
+//! `cargo run --release --manifest-path bench/Cargo.toml --bin clients -- [--rounds N] [--window SECONDS] [--write]` runs
+//! every row and prints tables in Markdown; `--write` puts them into README.md. With `--serve` it is the server, with
 //! `--client ROW` one client, which prints one line of JSON.
 
 mod client;

@@ -176,3 +176,42 @@ const LOOKED_AT: usize = 4 << 20;
 /// No message is longer.
 const LARGEST: usize = 1 << 20;
 const BINARY: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_masked_frames_of_every_length() {
+        for length in [0, 1, 125, 126, 65_535, 65_536] {
+            let payload = crate::payload(length);
+            let mut bytes = frame(BINARY, Some([1, 2, 3, 4]), &payload);
+            assert_eq!(masked_frame(&bytes[..bytes.len() - 1]).unwrap(), None);
+            let whole = bytes.len();
+            bytes.push(0x82);
+            let (key, range) = masked_frame(&bytes).unwrap().unwrap();
+            assert_eq!((key, range.len(), range.end), ([1, 2, 3, 4], length, whole));
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_not_masked_or_not_a_whole_message() {
+        assert!(masked_frame(&frame(BINARY, None, b"abc")).is_err());
+        assert!(masked_frame(&frame(8, Some([1, 2, 3, 4]), b"")).is_err());
+        assert!(masked_frame(&[0x02, 0x80, 0, 0, 0, 0]).is_err());
+    }
+
+    #[test]
+    fn looks_at_the_payload() {
+        let sends = |payload: &[u8]| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let server = listener.accept().unwrap().0;
+            client.write_all(&frame(BINARY, Some([1, 2, 3, 4]), payload)).unwrap();
+            drop(client);
+            look(&server).unwrap_err().kind()
+        };
+        assert_eq!(sends(&crate::payload(64)), io::ErrorKind::UnexpectedEof);
+        assert_eq!(sends(&[0; 64]), io::ErrorKind::InvalidData);
+    }
+}
