@@ -125,7 +125,7 @@ pub struct Measured {
     pub messages_per_second: f64,
     /// Share of the window that this process was on its core.
     pub busy: f64,
-    /// Share of the window that it was ready, but had to wait for its core.
+    /// Share of the time that it, or the server, was ready, but had to wait for its core.
     pub disturbed: f64,
 }
 

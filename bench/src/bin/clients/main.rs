@@ -16,11 +16,11 @@ use std::{
     io::{BufRead, BufReader, Read},
     net::{SocketAddr, TcpStream},
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use ws13_bench::{
     args::{Args, fail},
-    process::Guarded,
+    process::{Guarded, cpu_time},
     readme,
 };
 
@@ -95,16 +95,20 @@ fn async_stream(stream: TcpStream) -> std::io::Result<tokio::net::TcpStream> {
 }
 
 /// A client in a process of its own, on the other core than the server.
-fn start(address: &str, row: &str, case: Case, window: f64) -> Result<Measured> {
+fn start((pid, address): (u32, &str), row: &str, case: Case, window: f64) -> Result<Measured> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--client", row, "--connect", address, "--mode", case.mode.name()]);
     command.args(["--size", &case.size.to_string(), "--batch", &case.batch.to_string()]);
     command.args(["--window", &window.to_string()]);
+    let (before, since) = (cpu_time(pid)?, Instant::now());
     let mut client = Guarded::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()), 0)?;
     let mut said = String::new();
     client.0.stdout.take().ok_or("no output")?.read_to_string(&mut said)?;
+    // The server waited, too, where other work had its core.
+    let waited = (cpu_time(pid)? - before).waited as f64 / since.elapsed().as_nanos() as f64;
     eprintln!("{row}, {} {} B, batch {}: {}", case.mode.name(), case.size, case.batch, said.trim());
-    Ok(serde_json::from_str(&said)?)
+    let measured: Measured = serde_json::from_str(&said)?;
+    Ok(Measured { disturbed: measured.disturbed.max(waited), ..measured })
 }
 
 /// Of up to three measurements the first that was hardly disturbed, else the least disturbed one.
@@ -124,16 +128,17 @@ fn undisturbed(measure: impl Fn() -> Result<Measured>) -> Result<Measured> {
 fn compare(args: &Args) -> Result<()> {
     let (rounds, window) = (args.get("--rounds").unwrap_or(3), args.get("--window").unwrap_or(1.0));
     let mut command = Command::new(std::env::current_exe()?);
-    let mut server = Guarded::spawn(command.arg("--serve").stdin(Stdio::null()).stdout(Stdio::piped()), 1)?;
+    let mut process = Guarded::spawn(command.arg("--serve").stdin(Stdio::null()).stdout(Stdio::piped()), 1)?;
     let mut address = String::new();
-    BufReader::new(server.0.stdout.take().ok_or("no output")?).read_line(&mut address)?;
+    BufReader::new(process.0.stdout.take().ok_or("no output")?).read_line(&mut address)?;
+    let server = (process.pid(), address.trim());
     let mut results = Vec::new();
     for case in cases() {
         let mut measured = Vec::new();
         for round in 0..rounds {
             let mut rows = [None; ROWS.len()];
             for row in (0..ROWS.len()).map(|index| (index + round) % ROWS.len()) {
-                rows[row] = Some(undisturbed(|| start(address.trim(), ROWS[row], case, window))?);
+                rows[row] = Some(undisturbed(|| start(server, ROWS[row], case, window))?);
             }
             measured.push(rows.into_iter().flatten().collect());
         }
