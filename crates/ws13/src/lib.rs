@@ -135,8 +135,8 @@ pub use self::tokio::TlsStream;
 #[cfg(feature = "tokio")]
 pub use self::tokio::{
     Acceptor, Asked, Broadcast, Client, Connections, Delivery, Lagging, Lent, MessageReader, MessageWriter,
-    Opening, Peer, Plain, ReceiveRef, Receiver, Sender, Sending, Server, Stream, Subscription, WebSocket,
-    connect, reconnect,
+    Opening, Peer, Plain, Receive, ReceiveRef, Receiver, Sender, Sending, Server, Stream, Subscription,
+    WebSocket, connect, reconnect,
 };
 #[cfg(feature = "std")]
 pub use accept::AcceptError;

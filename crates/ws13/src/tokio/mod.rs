@@ -42,4 +42,4 @@ pub use server::Server;
 pub use split::{Receiver, Sender};
 #[cfg(feature = "tls")]
 pub use tls::TlsStream;
-pub use websocket::{Lent, ReceiveRef, Sending, WebSocket};
+pub use websocket::{Lent, Receive, ReceiveRef, Sending, WebSocket};

@@ -11,7 +11,6 @@ use crate::handshake::{Agreed, Subprotocol};
 use crate::limits::Config;
 use crate::message::{Kind, Message};
 use crate::text::Text;
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -117,8 +116,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// # Cancel safety
     /// Cancel safe: nothing that arrived is lost when the future is dropped.
-    pub async fn receive(&mut self) -> Result<Option<Message>, Error> {
-        poll_fn(|cx| self.poll_receive(cx)).await
+    #[inline]
+    pub fn receive(&mut self) -> Receive<'_, S> {
+        Receive(self)
     }
 
     /// As [`receive`](WebSocket::receive), but lends messages out of the buffer they arrived in, with the means to
@@ -186,6 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// # Errors
     /// [`Misuse`], and [`Misuse::QueueFull`] when the queue is over its cap.
+    #[inline]
     pub fn feed<'a>(&mut self, message: impl Into<Outgoing<'a>>) -> Result<(), Misuse> {
         self.handle.access().send(message.into())
     }
@@ -253,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// The Close frame stays queued; call it again to wait on.
     pub async fn close(&mut self, code: CloseCode, reason: impl Into<Text>) -> Result<(), Error> {
         self.start_close(code, reason)?;
-        while poll_fn(|cx| self.poll_receive(cx)).await?.is_some() {}
+        while self.receive().await?.is_some() {}
         Ok(())
     }
 
@@ -332,8 +333,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.handle.poll(cx, |driver, cx| driver.poll_fact(cx, mode))
     }
 
-    #[inline]
+    /// A small message of one's own socket does not leave registers on its way into the caller's loop.
+    #[inline(always)]
     pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        if let Handle::Own(driver) = &mut self.handle {
+            if let Some(message) = driver.next_small_message() {
+                return Poll::Ready(Ok(Some(message)));
+            }
+        }
+        self.poll_receive_of_any_kind(cx)
+    }
+
+    fn poll_receive_of_any_kind(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         self.handle.poll(cx, |driver, cx| {
             if let Some(message) = driver.next_small_message() {
                 return Poll::Ready(Ok(Some(message)));
@@ -368,6 +379,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Sending<'_, S> {
             Some(misuse) => Poll::Ready(Err(misuse.into())),
             None => this.handle.poll_sent(cx),
         }
+    }
+}
+
+/// The future of [`WebSocket::receive`]; small, and free of destructors.
+#[derive(Debug)]
+#[must_use = "a message is received when this is awaited"]
+pub struct Receive<'a, S>(&'a mut WebSocket<S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Receive<'_, S> {
+    type Output = Result<Option<Message>, Error>;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.get_mut().0.poll_receive(cx)
     }
 }
 
