@@ -57,7 +57,7 @@
 //! - `tokio` (default): the asynchronous driver.
 //! - `tls` (default): `wss://` by rustls, with the operating system's roots; see [`tls`]. `webpki-roots`: the web's
 //!   roots built in.
-//! - `std`: the opening handshake, the blocking driver, masking keys from the operating system.
+//! - `std`: the opening handshake, the blocking driver, masking keys from a generator that the operating system seeds.
 //! - `deflate`: compressed messages, [`deflate`] (RFC 7692); off until it is set in a [`Config`].
 //! - `hyper`, `axum`: the opening handshake by hyper 1 and axum 0.8.
 //! - `test`: a kit for your own tests; for `[dev-dependencies]`.
@@ -150,7 +150,7 @@ pub use connection::{
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
 #[cfg(feature = "std")]
-pub use entropy::OsMaskKeys;
+pub use entropy::RandomMaskKeys;
 #[cfg(feature = "std")]
 pub use error::Error;
 pub use error::{Fault, LimitHit, Lost, Misuse, Violation};

@@ -126,11 +126,11 @@ impl Connection {
         }
     }
 
-    /// A connection whose masking keys come from the operating system.
+    /// A connection whose masking keys are [`RandomMaskKeys`](crate::RandomMaskKeys).
     #[cfg(feature = "std")]
     pub fn new(role: Role, config: impl Into<Arc<Config>>) -> Self {
-        use crate::entropy::{OsMaskKeys, random_u64};
-        let keys = (role == Role::Client).then(|| Box::new(OsMaskKeys) as Box<dyn MaskKeys>);
+        use crate::entropy::{RandomMaskKeys, random_u64};
+        let keys = (role == Role::Client).then(|| Box::new(RandomMaskKeys) as Box<dyn MaskKeys>);
         Connection::with_keys(keys, config, random_u64())
     }
 

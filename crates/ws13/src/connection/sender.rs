@@ -141,21 +141,25 @@ impl Sender {
         self.message_of_any_kind(message, outbox, config)
     }
 
-    /// The commonest case, and quickly so: a small frame of a server, whose header is two bytes. Whether it was that.
+    /// The commonest case, and quickly so: a small frame, whose header is two bytes and a client's key. Whether it was
+    /// that.
     ///
     /// It takes what fits into registers: a message that is moved through memory to get here costs more than all this.
     #[inline]
     fn small(&mut self, kind: Kind, payload: &[u8], outbox: &mut Outbox, config: &Config) -> bool {
         let len = payload.len();
-        let plain =
-            self.keys.is_none() && !self.closed && self.partial.is_none() && config.fragment_size.is_none();
+        let plain = !self.closed && self.partial.is_none() && config.fragment_size.is_none();
         #[cfg(feature = "deflate")]
         let plain = plain && self.deflate.is_none();
         if !plain || len > MAX_CONTROL_PAYLOAD || outbox.queued() >= config.limits.queue_cap {
             return false;
         }
-        let header = [0x80 | kind.opcode().bits(), len as u8];
         self.messages += 1;
+        let header = [0x80 | kind.opcode().bits(), len as u8];
+        if let Some(key) = self.next_key() {
+            push_small_masked(header, key, payload, outbox);
+            return true;
+        }
         outbox.push_small(|small| {
             small.reserve(header.len() + len);
             small.extend_from_slice(&header);
@@ -399,6 +403,19 @@ impl Sender {
     fn next_key(&mut self) -> Option<MaskKey> {
         self.keys.as_mut().map(|keys| keys.next_key())
     }
+}
+
+/// Queues a client's small frame, whose header is as a server's would be. A function of its own, so that a server's are not
+/// kept waiting for registers that it takes.
+#[inline(never)]
+fn push_small_masked([first, len]: [u8; 2], key: MaskKey, payload: &[u8], outbox: &mut Outbox) {
+    let [a, b, c, d] = key;
+    let header = [first, 0x80 | len, a, b, c, d];
+    outbox.push_small(|small| {
+        small.reserve(header.len() + payload.len());
+        small.extend_from_slice(&header);
+        mask::extend_small(small, key, payload);
+    });
 }
 
 /// Pongs that may be queued at once: a burst of Pings is answered one by one, and at most 2 KiB wait for a peer that
