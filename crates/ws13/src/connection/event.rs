@@ -68,6 +68,11 @@ impl<'a> MessageRef<'a> {
         }
     }
 
+    /// The payload with a header before it, without a copy; itself, where it does not stand so that this can be had.
+    pub(super) fn into_frame(self, header: &[u8]) -> Result<Bytes, Self> {
+        self.inbox.share_as_frame(self.place, header).ok_or(self)
+    }
+
     /// The message for keeps.
     #[inline(always)]
     pub fn into_message(self) -> Message {

@@ -203,16 +203,30 @@ impl Inbox {
     /// Takes lent bytes out by reference count, without a copy.
     pub(super) fn share(&mut self, place: Place) -> Bytes {
         match place {
-            Place::Front { offset, len } => {
-                let offset = offset as usize;
-                let from = self.start + offset;
-                let bytes = self.buf.split_to(from + len).freeze();
-                self.start = 0;
-                self.lent -= offset + len;
-                bytes.slice(from..)
-            }
+            Place::Front { offset, len } => self.share_front(self.start + offset as usize, offset, len),
             Place::Assembled => self.assembled.take().map_or_else(Bytes::new, |assembled| assembled.freeze()),
         }
+    }
+
+    /// As `share`, with the header of a frame to be sent before it. That takes the place of the header that the payload came
+    /// with, which a client's masking key makes longer; `None` where the two do not stand together.
+    pub(super) fn share_as_frame(&mut self, place: Place, header: &[u8]) -> Option<Bytes> {
+        let Place::Front { offset, len } = place else { return None };
+        let payload = self.start + offset as usize;
+        // All that stands before a lent payload has been handled.
+        let from = payload.checked_sub(header.len())?;
+        self.buf[from..payload].copy_from_slice(header);
+        Some(self.share_front(from, offset, len))
+    }
+
+    /// Takes everything up to the end of a lent payload out of the buffer, and gives what stands from a place on.
+    fn share_front(&mut self, from: usize, offset: u32, len: usize) -> Bytes {
+        let lent = offset as usize + len;
+        let mut bytes = self.buf.split_to(self.start + lent).freeze();
+        self.start = 0;
+        self.lent -= lent;
+        bytes::Buf::advance(&mut bytes, from);
+        bytes
     }
 
     fn reset_if_empty(&mut self) {
@@ -306,6 +320,30 @@ mod tests {
             assert!(inbox.buf.capacity() <= 4 * arrived.max(LEASE), "{} for {arrived}", inbox.buf.capacity());
         }
         assert_eq!(inbox.bytes().len(), arrived);
+    }
+
+    #[test]
+    fn a_frame_takes_the_place_of_the_header_that_came() {
+        let mut inbox = Inbox::new();
+        inbox.extend_from_slice(b"handledHEADERpayloadrest");
+        inbox.consume(7);
+        inbox.lend(13);
+        let place = Place::Front { offset: 6, len: 7 };
+        assert_eq!(inbox.share_as_frame(place, b"hh").unwrap(), "hhpayload");
+        inbox.release();
+        assert_eq!(inbox.bytes(), b"rest");
+    }
+
+    #[test]
+    fn a_payload_without_its_header_is_no_frame() {
+        let mut inbox = Inbox::new();
+        inbox.extend_from_slice(b"payload");
+        inbox.lend(7);
+        let place = Place::Front { offset: 0, len: 7 };
+        assert_eq!(inbox.share_as_frame(place, b"hh"), None);
+        assert_eq!(inbox.at(place), b"payload");
+        inbox.assembled = Some(Box::new(BytesMut::from(&b"joined"[..])));
+        assert_eq!(inbox.share_as_frame(Place::Assembled, b"hh"), None);
     }
 
     #[test]

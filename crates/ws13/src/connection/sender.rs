@@ -367,11 +367,15 @@ impl Sender {
         let mask = self.next_key();
         let header = Header { fin, rsv, opcode, mask, payload_len: len as u64 }.encode();
         if len >= SHARE_FROM {
-            let payload = match mask {
-                None => shared(payload),
-                Some(key) => masked(payload, key),
+            return match (mask, payload) {
+                (Some(key), payload) => outbox.push_large(&header, masked(payload, key)),
+                // Sent back as it is: one piece, header and all.
+                (None, Payload::Lent(message)) => match message.into_frame(&header) {
+                    Ok(frame) => outbox.push_frame(frame),
+                    Err(message) => outbox.push_large(&header, message.into_bytes()),
+                },
+                (None, payload) => outbox.push_large(&header, shared(payload)),
             };
-            return outbox.push_large(&header, payload);
         }
         let payload = payload.as_slice();
         outbox.push_small(|small| {
