@@ -60,11 +60,11 @@ fn ratio(size: usize, connections: usize) -> f64 {
     f64::from(ours as u32) / f64::from(theirs as u32)
 }
 
-/// At 1 KiB a search through longer chains finds some 5 % more, in twice the time.
+/// Level 6 of a zlib that looks at 128 places for a byte; its 8 KiB of a window would lose it less than 1 %.
 #[test]
 fn small_messages_get_as_small_as_by_a_stream_of_their_own() {
     for (size, connections, most) in
-        [(264, 1, 1.10), (264, 64, 1.10), (1024, 1, 1.11), (1024, 64, 1.11), (16 << 10, 1, 1.03)]
+        [(264, 1, 1.04), (264, 64, 1.04), (1024, 1, 1.03), (1024, 64, 1.03), (16 << 10, 1, 1.03)]
     {
         let ratio = ratio(size, connections);
         println!("{size} bytes, {connections} in turn: {ratio:.3}");

@@ -1,8 +1,8 @@
 //! The bytes that may be referred to, and an index of them: where were these bytes before?
 //!
-//! Two tables of buckets, by the next four bytes and by the next eight: a bucket is one number of 64 bits, the last four
-//! places where its bytes stood. To put a place in is a shift; to look up, four comparisons and no chain to walk, so
-//! that the work is bounded whatever the bytes are.
+//! Two tables of buckets, by the next four bytes and by the next eight: a bucket is one number of 64 or 128 bits, the last
+//! four or eight places where its bytes stood. To put a place in is a shift; to look up, some comparisons and no chain to
+//! walk, so that the work is bounded whatever the bytes are.
 //!
 //! A place is 16 bits of how many bytes were ever put in. What a bucket says is a hint alone: a reference is made from
 //! bytes that were compared, so a place that is long gone is no harm, and nothing has to be moved in time.
@@ -13,7 +13,7 @@ use std::vec::Vec;
 
 /// Buckets of each table, as a power of two.
 const SHORT_BITS: u32 = 11;
-const LONG_BITS: u32 = 12;
+const LONG_BITS: u32 = 11;
 
 /// The most that is kept: the largest window, and what is put in before the oldest is let go.
 const MOST: usize = (32 << 10) + SLACK;
@@ -21,6 +21,9 @@ const SLACK: usize = 8 << 10;
 
 /// The last bytes of a history that is for one message alone: they can be found by four bytes, too.
 const LAST: usize = 512;
+
+/// A match of so many bytes is good enough: no better one is looked for at that place.
+const NICE: usize = 24;
 
 /// The room for the first bytes; doubled as it fills up.
 const FIRST: usize = 1 << 10;
@@ -33,7 +36,7 @@ pub(super) struct Finder {
     /// The first byte that is not in the index.
     indexed: usize,
     short: Box<[u64; 1 << SHORT_BITS]>,
-    long: Box<[u64; 1 << LONG_BITS]>,
+    long: Box<[u128; 1 << LONG_BITS]>,
     /// Bytes that were compared.
     #[cfg(test)]
     pub(super) compared: core::cell::Cell<usize>,
@@ -44,7 +47,7 @@ pub(super) struct Finder {
 pub(super) struct Match {
     pub(super) len: usize,
     pub(super) distance: usize,
-    /// How good it is, to be compared with others: three for each byte, less the bits of the distance.
+    /// How good it is, to be compared with others: four for each byte, less the bits of the distance.
     pub(super) gain: i32,
 }
 
@@ -114,7 +117,7 @@ impl Finder {
             let short = &mut self.short[short_bucket(next)];
             *short = *short << 16 | u64::from(place);
             let long = &mut self.long[long_bucket(next)];
-            *long = *long << 16 | u64::from(place);
+            *long = *long << 16 | u128::from(place);
             place = place.wrapping_add(step as u16);
         }
         self.indexed = end;
@@ -128,7 +131,7 @@ impl Finder {
             let mut place = self.place(self.indexed);
             for next in places {
                 let long = &mut self.long[long_bucket(word(next))];
-                *long = *long << 16 | u64::from(place);
+                *long = *long << 16 | u128::from(place);
                 place = place.wrapping_add(step as u16);
             }
             self.indexed = end;
@@ -141,72 +144,76 @@ impl Finder {
         (self.base as u16).wrapping_add(at as u16)
     }
 
-    /// The best match for the bytes at `at`, no further back than `reach`, among the last `ways` of each bucket; puts them
-    /// into the index.
+    /// The best match for the bytes at `at`, no further back than `reach`, among the last places of their buckets: twice
+    /// `ways` for eight bytes, and `ways` for four where those have none. Best by its gain; those of no more than `least`
+    /// bytes are not looked for. Puts the bytes into the index.
     #[inline(always)]
-    pub(super) fn find(&mut self, at: usize, reach: usize, ways: u8) -> Option<Match> {
+    pub(super) fn find(&mut self, at: usize, reach: usize, ways: u8, least: usize) -> Option<Match> {
         let Some(next) = eight(&self.bytes, at) else { return self.find_at_end(at, reach) };
         let place = self.place(at);
         let short = &mut self.short[short_bucket(next)];
         let long = &mut self.long[long_bucket(next)];
         let (mut shorts, mut longs) = (*short, *long);
         *short = shorts << 16 | u64::from(place);
-        *long = longs << 16 | u64::from(place);
+        *long = longs << 16 | u128::from(place);
         self.indexed = at + 1;
         let limit = reach.min(at);
         let mut best = None;
-        for _ in 0..ways {
-            self.compare(at, usize::from(place.wrapping_sub(longs as u16)), next, limit, &mut best);
+        // A longer match has these eight bytes, too: the last of them is the one behind the best so far.
+        let mut skipped = least.max(7) - 7;
+        let mut wanted = eight(&self.bytes, at + skipped)?;
+        for _ in 0..2 * ways {
+            let distance = usize::from(place.wrapping_sub(longs as u16));
             longs >>= 16;
+            if distance.wrapping_sub(1) >= limit
+                || eight(&self.bytes, at + skipped - distance) != Some(wanted)
+            {
+                continue;
+            }
+            let len = self.common(at, distance);
+            if keep_better(len, distance, &mut best) {
+                skipped = len.max(7) - 7;
+                match eight(&self.bytes, at + skipped) {
+                    Some(longer) if len < NICE => wanted = longer,
+                    _ => break,
+                }
+            }
         }
-        if best.is_some() {
+        if best.is_some() || least > 7 {
             return best;
         }
         for _ in 0..ways {
-            self.compare(at, usize::from(place.wrapping_sub(shorts as u16)), next, limit, &mut best);
+            let distance = usize::from(place.wrapping_sub(shorts as u16));
             shorts >>= 16;
+            if distance.wrapping_sub(1) < limit {
+                let different = eight(&self.bytes, at - distance).map_or(next, |before| before ^ next);
+                keep_better(different.trailing_zeros() as usize / 8, distance, &mut best);
+            }
         }
         best
     }
 
-    /// Whether the bytes at `at` stand at this distance, too, and better than what is best so far.
+    /// How many bytes from `at` on are the same at this distance.
     #[inline(always)]
-    fn compare(&self, at: usize, distance: usize, next: u64, limit: usize, best: &mut Option<Match>) {
-        if distance.wrapping_sub(1) >= limit {
-            return;
-        }
-        let Some(before) = eight(&self.bytes, at - distance) else { return };
-        let different = before ^ next;
-        let least = best.map_or(0, |best| best.len);
-        let len = match different {
-            // What is further away must be longer: it is, if the bytes there are the same.
-            0 if least < 8
-                || eight(&self.bytes, at + least - 7) == eight(&self.bytes, at - distance + least - 7) =>
-            {
-                8 + self.common(at + 8, distance)
-            }
-            0 => return,
-            _ => different.trailing_zeros() as usize / 8,
-        };
-        #[cfg(test)]
-        self.compared.set(self.compared.get() + len);
-        keep_better(len, distance, best);
-    }
-
-    /// How many bytes from `at` on are the same at this distance, at most those that are missing of the longest match.
-    #[inline]
     fn common(&self, at: usize, distance: usize) -> usize {
-        let end = self.bytes.len().min(at + LONGEST - 8);
+        let end = self.bytes.len().min(at + LONGEST);
         let (here, there) = (&self.bytes[at..end], &self.bytes[at - distance..end - distance]);
         let mut len = 0;
-        for (here, there) in here.chunks_exact(8).zip(there.chunks_exact(8)) {
+        let all = here.chunks_exact(8).zip(there.chunks_exact(8));
+        for (here, there) in all {
             let different = word(here) ^ word(there);
             if different != 0 {
-                return len + different.trailing_zeros() as usize / 8;
+                len += different.trailing_zeros() as usize / 8;
+                #[cfg(test)]
+                self.compared.set(self.compared.get() + len);
+                return len;
             }
             len += 8;
         }
-        len + here[len..].iter().zip(&there[len..]).take_while(|(here, there)| here == there).count()
+        len += here[len..].iter().zip(&there[len..]).take_while(|(here, there)| here == there).count();
+        #[cfg(test)]
+        self.compared.set(self.compared.get() + len);
+        len
     }
 
     /// The same where less than eight bytes are left: they are put in when there are more.
@@ -231,23 +238,26 @@ impl Finder {
     }
 }
 
+/// Whether it is the best so far.
 #[inline(always)]
-fn keep_better(len: usize, distance: usize, best: &mut Option<Match>) {
-    // What is this short and this far takes as much as literals.
-    if len < SHORTEST || (len == SHORTEST && distance > 4096) {
-        return;
+fn keep_better(len: usize, distance: usize, best: &mut Option<Match>) -> bool {
+    // What is this short and this far takes as much as literals with codes of their own.
+    if len < SHORTEST || (len <= SHORTEST + 1 && distance > 4096) {
+        return false;
     }
-    let gain = 3 * len as i32 - distance.ilog2() as i32;
-    if best.is_none_or(|best| gain > best.gain) {
+    let gain = 4 * len as i32 - distance.ilog2() as i32;
+    let better = best.is_none_or(|best| gain > best.gain);
+    if better {
         *best = Some(Match { len, distance, gain });
     }
+    better
 }
 
-fn table<const N: usize>() -> Box<[u64; N]> {
+fn table<T: Copy + Default, const N: usize>() -> Box<[T; N]> {
     // Made on the heap: on the stack it would have to be moved.
-    match std::vec![0; N].into_boxed_slice().try_into() {
+    match std::vec![T::default(); N].into_boxed_slice().try_into() {
         Ok(table) => table,
-        Err(_) => Box::new([0; N]),
+        Err(_) => Box::new([T::default(); N]),
     }
 }
 

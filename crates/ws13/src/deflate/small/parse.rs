@@ -1,7 +1,7 @@
 //! A message as literals and references: the better of the match here and the match one byte on.
 
 use super::super::compress::FAST;
-use super::finder::Finder;
+use super::finder::{Finder, Match};
 use super::token::{LONGEST, Token};
 use std::vec::Vec;
 
@@ -42,38 +42,49 @@ pub(super) fn parse(
 ) {
     let end = finder.bytes().len();
     let mut at = start;
-    let mut found = if at < end { finder.find(at, reach, effort.ways) } else { None };
+    // The match at the byte before, which is a reference where the one here is no better.
+    let mut before: Option<Match> = None;
     while at < end {
-        let Some(mut best) = found else {
-            tokens.push(Token::literal(finder.bytes()[at]));
-            at += 1;
-            found = finder.find(at, reach, effort.ways);
-            continue;
-        };
-        if best.len < effort.lazy {
-            let later =
-                finder.find(at + 1, reach, effort.ways).filter(|later| later.gain > best.gain + LATER);
-            if later.is_some() {
-                tokens.push(Token::literal(finder.bytes()[at]));
-                at += 1;
-                found = later;
+        let least = before.map_or(0, |best| best.len - 1);
+        let found = finder.find(at, reach, effort.ways, least);
+        if let Some(best) = before.take() {
+            if found.is_none_or(|found| found.gain <= best.gain + LATER) {
+                at = refer(finder, start, at - 1, best, tokens);
+                finder.index(at, effort.step);
+                continue;
+            }
+            tokens.push(Token::literal(finder.bytes()[at - 1]));
+        }
+        match found {
+            None => tokens.push(Token::literal(finder.bytes()[at])),
+            Some(best) if best.len < effort.lazy => before = Some(best),
+            Some(best) => {
+                at = refer(finder, start, at, best, tokens);
+                finder.index(at, effort.step);
                 continue;
             }
         }
-        // The bytes before may be the same, too: they are literals so far.
-        while at > start && best.distance < at && best.len < LONGEST {
-            let bytes = finder.bytes();
-            let same = bytes[at - 1] == bytes[at - 1 - best.distance];
-            if !same || !tokens.last().is_some_and(|token| token.is_literal()) {
-                break;
-            }
-            tokens.pop();
-            at -= 1;
-            best.len += 1;
-        }
-        tokens.push(Token::reference(best.len, best.distance));
-        at += best.len;
-        finder.index(at, effort.step);
-        found = finder.find(at, reach, effort.ways);
+        at += 1;
     }
+    if let Some(best) = before {
+        refer(finder, start, at - 1, best, tokens);
+    }
+}
+
+/// Puts the match there, and gives where it ends. The bytes before may be the same, too: they are literals so far.
+#[inline(always)]
+fn refer(finder: &Finder, start: usize, mut at: usize, mut best: Match, tokens: &mut Vec<Token>) -> usize {
+    let bytes = finder.bytes();
+    let end = at + best.len;
+    while at > start && best.distance < at && best.len < LONGEST {
+        let same = bytes[at - 1] == bytes[at - 1 - best.distance];
+        if !same || !tokens.last().is_some_and(|token| token.is_literal()) {
+            break;
+        }
+        tokens.pop();
+        at -= 1;
+        best.len += 1;
+    }
+    tokens.push(Token::reference(best.len, best.distance));
+    end
 }
