@@ -2,7 +2,7 @@
 
 use super::bits::Bits;
 use super::huffman::{self, Code, codes};
-use super::token::{DISTANCES, END, LITERALS, Symbol, Token};
+use super::token::{DISTANCES, END, LITERALS, Symbol, Token, distance_symbol, length_symbol};
 use std::vec::Vec;
 
 /// Dynamic codes that are not worth a try: their own description takes some 40 bytes, so that a block of fewer bytes than
@@ -11,7 +11,7 @@ const TOO_SMALL: u32 = 8 * 72;
 
 /// BTYPE, behind a BFINAL of 0 (section 3.2.3).
 const STORED: u32 = 0b00 << 1;
-const FIXED: u32 = 0b01 << 1;
+pub(super) const FIXED: u32 = 0b01 << 1;
 const DYNAMIC: u32 = 0b10 << 1;
 
 /// Appends a message that is these tokens. What is missing of the flush behind it are "4 octets (that are 0x00 0x00 0xff
@@ -28,13 +28,7 @@ pub(super) fn write(tokens: &[Token], message: &[u8], dynamic: bool, out: &mut V
             put_tokens(tokens, &codes(&dynamic.literals), &codes(&dynamic.distances), &mut bits);
         }
         _ => match u16::try_from(message.len()) {
-            // "LEN is the number of data bytes in the block. NLEN is the one's complement of LEN." (section 3.2.4)
-            Ok(len) if stored < fixed => {
-                bits.put(STORED, 3);
-                bits.bytes(&len.to_le_bytes());
-                bits.bytes(&(!len).to_le_bytes());
-                bits.bytes(message);
-            }
+            Ok(len) if stored < fixed => put_stored(message, len, &mut bits),
             _ => {
                 bits.put(FIXED, 3);
                 put_tokens(tokens, &FIXED_LITERALS, &FIXED_DISTANCES, &mut bits);
@@ -56,9 +50,72 @@ const fn fixed_lengths() -> [u8; 288] {
     lengths
 }
 
-static FIXED_LITERALS: [Code; 288] = codes(&fixed_lengths());
+const FIXED_LITERALS: [Code; 288] = codes(&fixed_lengths());
 /// "Distance codes 0-31 are represented by (fixed-length) 5-bit codes".
 static FIXED_DISTANCES: [Code; 32] = codes(&[5; 32]);
+
+/// Appends a literal with its fixed code.
+#[inline(always)]
+pub(super) fn put_fixed_literal(byte: u8, bits: &mut Bits<'_>) {
+    let code = FIXED_LITERALS[usize::from(byte)];
+    bits.put(code.bits.into(), code.len.into());
+}
+
+/// Appends a reference with the fixed codes.
+#[inline(always)]
+pub(super) fn put_fixed_reference(len: usize, distance: usize, bits: &mut Bits<'_>) {
+    let (length, count) = FIXED_LENGTHS[(len - 3) & 0xff];
+    let distance = distance_symbol((distance - 1) as u16);
+    let code = FIXED_DISTANCES[usize::from(distance.symbol & 31)];
+    let behind = u32::from(code.bits) | u32::from(distance.extra) << code.len;
+    let count = u32::from(count);
+    bits.put(
+        u32::from(length) | behind << count,
+        count + u32::from(code.len) + u32::from(distance.extra_bits),
+    );
+}
+
+/// Appends the end of a block with fixed codes, and of the message.
+pub(super) fn end_fixed(mut bits: Bits<'_>) {
+    put_symbol(Symbol { symbol: END as u16, extra: 0, extra_bits: 0 }, &FIXED_LITERALS, &mut bits);
+    bits.put(STORED, 3);
+    bits.align();
+}
+
+/// The bytes of a message as a stored block, with the bits behind it.
+pub(super) fn stored_len(message: &[u8]) -> usize {
+    message.len() + 6
+}
+
+/// Appends a message as a stored block, and its end.
+pub(super) fn write_stored(message: &[u8], out: &mut Vec<u8>) {
+    let mut bits = Bits::new(out);
+    // No message is longer than fits into two bytes.
+    put_stored(message, message.len() as u16, &mut bits);
+    bits.put(STORED, 3);
+    bits.align();
+}
+
+/// "LEN is the number of data bytes in the block. NLEN is the one's complement of LEN." (section 3.2.4)
+fn put_stored(message: &[u8], len: u16, bits: &mut Bits<'_>) {
+    bits.put(STORED, 3);
+    bits.bytes(&len.to_le_bytes());
+    bits.bytes(&(!len).to_le_bytes());
+    bits.bytes(message);
+}
+
+/// The fixed codes of all lengths less three, with what stands behind them, and how many bits that is.
+static FIXED_LENGTHS: [(u16, u8); 256] = {
+    let mut all = [(0, 0); 256];
+    let mut more = 0;
+    while more < 256 {
+        let Symbol { symbol, extra, extra_bits } = length_symbol(more as u16);
+        let code = FIXED_LITERALS[symbol as usize];
+        all[more] = (code.bits | extra << code.len, code.len + extra_bits);
+        more += 1;
+    }
+    all
+};
 
 /// What the tokens and their end take with the fixed codes.
 fn fixed_bits(tokens: &[Token]) -> u32 {

@@ -4,9 +4,12 @@
 //! four or eight places where its bytes stood. To put a place in is a shift; to look up, some comparisons and no chain to
 //! walk, so that the work is bounded whatever the bytes are.
 //!
+//! Level 1 has one small table instead (`quick.rs`).
+//!
 //! A place is 16 bits of how many bytes were ever put in. What a bucket says is a hint alone: a reference is made from
 //! bytes that were compared, so a place that is long gone is no harm, and nothing has to be moved in time.
 
+use super::quick::{self, Last};
 use super::token::{LONGEST, SHORTEST};
 use std::boxed::Box;
 use std::vec::Vec;
@@ -35,11 +38,22 @@ pub(super) struct Finder {
     base: u64,
     /// The first byte that is not in the index.
     indexed: usize,
-    short: Box<[u64; 1 << SHORT_BITS]>,
-    long: Box<[u128; 1 << LONG_BITS]>,
+    index: Index,
     /// Bytes that were compared.
     #[cfg(test)]
     pub(super) compared: core::cell::Cell<usize>,
+}
+
+/// Where bytes stood.
+enum Index {
+    Thorough { short: Box<[u64; 1 << SHORT_BITS]>, long: Box<[u128; 1 << LONG_BITS]> },
+    Quick(Box<Last>),
+}
+
+impl Index {
+    fn new(quick: bool) -> Self {
+        if quick { Index::Quick(table()) } else { Index::Thorough { short: table(), long: table() } }
+    }
 }
 
 /// The bytes at some place stood there before, too.
@@ -52,15 +66,23 @@ pub(super) struct Match {
 }
 
 impl Finder {
-    pub(super) fn new() -> Self {
+    /// An empty one, with the index of level 1 or with that of the others.
+    pub(super) fn new(quick: bool) -> Self {
         Finder {
             bytes: Vec::new(),
             base: 0,
             indexed: 0,
-            short: table(),
-            long: table(),
+            index: Index::new(quick),
             #[cfg(test)]
             compared: core::cell::Cell::default(),
+        }
+    }
+
+    /// Has the index of level 1, or that of the others; a new one knows nothing yet.
+    pub(super) fn be(&mut self, quick: bool) {
+        if quick != matches!(self.index, Index::Quick(_)) {
+            self.index = Index::new(quick);
+            self.indexed = 0;
         }
     }
 
@@ -71,8 +93,13 @@ impl Finder {
         self.bytes.clear();
         self.indexed = 0;
         if self.base > (1 << 16) - MOST as u64 {
-            self.short.fill(0);
-            self.long.fill(0);
+            match &mut self.index {
+                Index::Thorough { short, long } => {
+                    short.fill(0);
+                    long.fill(0);
+                }
+                Index::Quick(last) => last.fill(0),
+            }
             self.base = 0;
         }
     }
@@ -111,14 +138,24 @@ impl Finder {
         if self.indexed >= end {
             return;
         }
-        let places = self.bytes[self.indexed..end + 7].windows(8).step_by(step);
         let mut place = self.place(self.indexed);
-        for next in places.map(word) {
-            let short = &mut self.short[short_bucket(next)];
-            *short = *short << 16 | u64::from(place);
-            let long = &mut self.long[long_bucket(next)];
-            *long = *long << 16 | u128::from(place);
-            place = place.wrapping_add(step as u16);
+        let places = self.bytes[self.indexed..end + 7].windows(8).step_by(step).map(word);
+        match &mut self.index {
+            Index::Thorough { short, long } => {
+                for next in places {
+                    let short = &mut short[short_bucket(next)];
+                    *short = *short << 16 | u64::from(place);
+                    let long = &mut long[long_bucket(next)];
+                    *long = *long << 16 | u128::from(place);
+                    place = place.wrapping_add(step as u16);
+                }
+            }
+            Index::Quick(last) => {
+                for next in places {
+                    last[quick::bucket(next)] = place;
+                    place = place.wrapping_add(step as u16);
+                }
+            }
         }
         self.indexed = end;
     }
@@ -126,17 +163,31 @@ impl Finder {
     /// For one message alone: puts every `step`th byte into the table of eight bytes alone, and the last ones into both.
     pub(super) fn index_roughly(&mut self, step: usize) {
         let end = self.bytes.len().saturating_sub(LAST);
-        if self.indexed < end {
-            let places = self.bytes[self.indexed..end + 7].windows(8).step_by(step);
-            let mut place = self.place(self.indexed);
-            for next in places {
-                let long = &mut self.long[long_bucket(word(next))];
-                *long = *long << 16 | u128::from(place);
-                place = place.wrapping_add(step as u16);
+        let mut place = self.place(self.indexed);
+        if let Index::Thorough { long, .. } = &mut self.index {
+            if self.indexed < end {
+                for next in self.bytes[self.indexed..end + 7].windows(8).step_by(step) {
+                    let long = &mut long[long_bucket(word(next))];
+                    *long = *long << 16 | u128::from(place);
+                    place = place.wrapping_add(step as u16);
+                }
+                self.indexed = end;
             }
-            self.indexed = end;
         }
         self.index(usize::MAX, step);
+    }
+
+    /// What level 1 works with: the bytes, the place of the first one, the index.
+    pub(super) fn quick(&mut self) -> Option<(&[u8], u16, &mut Last)> {
+        match &mut self.index {
+            Index::Quick(last) => Some((&self.bytes, self.base as u16, last)),
+            Index::Thorough { .. } => None,
+        }
+    }
+
+    /// The bytes up to `end` are in the index, as far as they will be.
+    pub(super) fn is_indexed(&mut self, end: usize) {
+        self.indexed = end;
     }
 
     #[inline(always)]
@@ -151,8 +202,8 @@ impl Finder {
     pub(super) fn find(&mut self, at: usize, reach: usize, ways: u8, least: usize) -> Option<Match> {
         let Some(next) = eight(&self.bytes, at) else { return self.find_at_end(at, reach) };
         let place = self.place(at);
-        let short = &mut self.short[short_bucket(next)];
-        let long = &mut self.long[long_bucket(next)];
+        let Index::Thorough { short, long } = &mut self.index else { return None };
+        let (short, long) = (&mut short[short_bucket(next)], &mut long[long_bucket(next)]);
         let (mut shorts, mut longs) = (*short, *long);
         *short = shorts << 16 | u64::from(place);
         *long = longs << 16 | u128::from(place);
@@ -193,24 +244,9 @@ impl Finder {
         best
     }
 
-    /// How many bytes from `at` on are the same at this distance.
     #[inline(always)]
     fn common(&self, at: usize, distance: usize) -> usize {
-        let end = self.bytes.len().min(at + LONGEST);
-        let (here, there) = (&self.bytes[at..end], &self.bytes[at - distance..end - distance]);
-        let mut len = 0;
-        let all = here.chunks_exact(8).zip(there.chunks_exact(8));
-        for (here, there) in all {
-            let different = word(here) ^ word(there);
-            if different != 0 {
-                len += different.trailing_zeros() as usize / 8;
-                #[cfg(test)]
-                self.compared.set(self.compared.get() + len);
-                return len;
-            }
-            len += 8;
-        }
-        len += here[len..].iter().zip(&there[len..]).take_while(|(here, there)| here == there).count();
+        let len = common(&self.bytes, at, distance);
         #[cfg(test)]
         self.compared.set(self.compared.get() + len);
         len
@@ -222,7 +258,8 @@ impl Finder {
         let rest = &self.bytes[at..];
         let mut four = [0; 8];
         four[..4].copy_from_slice(rest.first_chunk::<4>()?);
-        let mut shorts = self.short[short_bucket(u64::from_le_bytes(four))];
+        let Index::Thorough { short, .. } = &self.index else { return None };
+        let mut shorts = short[short_bucket(u64::from_le_bytes(four))];
         let place = self.place(at);
         let mut best = None;
         for _ in 0..4 {
@@ -261,6 +298,22 @@ fn table<T: Copy + Default, const N: usize>() -> Box<[T; N]> {
     }
 }
 
+/// How many bytes from `at` on are the same at this distance.
+#[inline(always)]
+pub(super) fn common(bytes: &[u8], at: usize, distance: usize) -> usize {
+    let end = bytes.len().min(at + LONGEST);
+    let (here, there) = (&bytes[at..end], &bytes[at - distance..end - distance]);
+    let mut len = 0;
+    for (here, there) in here.chunks_exact(8).zip(there.chunks_exact(8)) {
+        let different = word(here) ^ word(there);
+        if different != 0 {
+            return len + different.trailing_zeros() as usize / 8;
+        }
+        len += 8;
+    }
+    len + here[len..].iter().zip(&there[len..]).take_while(|(here, there)| here == there).count()
+}
+
 #[inline(always)]
 fn short_bucket(next: u64) -> usize {
     ((next as u32).wrapping_mul(0x9e37_79b1) >> (32 - SHORT_BITS)) as usize
@@ -271,12 +324,12 @@ fn long_bucket(next: u64) -> usize {
     (next.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - LONG_BITS)) as usize
 }
 
+/// The eight bytes at `at` as a number, the first the lowest.
 #[inline(always)]
-fn eight(bytes: &[u8], at: usize) -> Option<u64> {
+pub(super) fn eight(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..at + 8).map(word)
 }
 
-/// Eight bytes as a number, the first the lowest.
 #[inline(always)]
 fn word(bytes: &[u8]) -> u64 {
     bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))

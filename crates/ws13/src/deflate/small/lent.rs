@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::vec::Vec;
 
 /// Finders that are kept with the history of the connection they worked for last, on each thread: of at most 88 KiB
-/// each, or 112 KiB where `send_window` is the largest.
+/// each, 48 at level 1; 24 KiB more where `send_window` is the largest.
 const WARM: usize = 64;
 
 /// Connections without a finder whose last message is remembered.
@@ -65,11 +65,12 @@ pub(super) enum State {
     Cold,
 }
 
-/// A finder for a message of this connection, or for one that is compressed by itself.
-pub(super) fn take(owner: Option<Owner>) -> Lent {
-    let take = |kept: &RefCell<Kept>| kept.borrow_mut().take(owner);
+/// A finder for a message of this connection, or for one that is compressed by itself; with the index of level 1, or with
+/// that of the others.
+pub(super) fn take(owner: Option<Owner>, quick: bool) -> Lent {
+    let take = |kept: &RefCell<Kept>| kept.borrow_mut().take(owner, quick);
     // A thread that ends keeps nothing any more.
-    KEPT.try_with(take).unwrap_or_else(|_| Kept::default().take(None))
+    KEPT.try_with(take).unwrap_or_else(|_| Kept::default().take(None, quick))
 }
 
 /// Takes it back. `owner` says after how many bytes it is, where it holds the history of a connection.
@@ -78,20 +79,22 @@ pub(super) fn give(lent: Lent, owner: Option<Owner>) {
 }
 
 impl Kept {
-    fn take(&mut self, owner: Option<Owner>) -> Lent {
+    fn take(&mut self, owner: Option<Owner>, quick: bool) -> Lent {
         self.now += 1;
         let tokens = core::mem::take(&mut self.tokens);
         let (finder, state) = match owner {
             Some(owner) => self.of(owner.id),
-            None => (self.cold(), State::Cold),
+            None => (self.cold.take(), State::Cold),
         };
+        let mut finder = finder.unwrap_or_else(|| Box::new(Finder::new(quick)));
+        finder.be(quick);
         Lent { finder, state, tokens }
     }
 
-    fn of(&mut self, id: u64) -> (Box<Finder>, State) {
+    fn of(&mut self, id: u64) -> (Option<Box<Finder>>, State) {
         if let Some(at) = self.warm.iter().position(|warm| warm.owner.id == id) {
             let warm = self.warm.swap_remove(at);
-            return (warm.finder, State::Warm(warm.owner.bytes));
+            return (Some(warm.finder), State::Warm(warm.owner.bytes));
         }
         let now = self.now;
         let Some(recent) = self.recent.iter_mut().find(|recent| recent.id == id) else {
@@ -99,19 +102,19 @@ impl Kept {
             // Where more connections send in turn than are remembered, none is ever known: the places of those that are
             // gone, or silent for long, are for whoever comes.
             return match self.oldest().filter(|oldest| oldest.1 + SILENT < now) {
-                Some((at, _)) => (self.warm.swap_remove(at).finder, State::New),
-                None => (self.cold(), State::Cold),
+                Some((at, _)) => (Some(self.warm.swap_remove(at).finder), State::New),
+                None => (self.cold.take(), State::Cold),
             };
         };
         let before = core::mem::replace(&mut recent.used, now);
         if self.warm.len() < WARM {
-            return (Box::new(Finder::new()), State::New);
+            return (None, State::New);
         }
         // Only from a connection that has been silent for longer than this one was: so that where more connections than
         // there are finders send in turn, some of them keep theirs, rather than none.
         match self.oldest() {
-            Some((at, used)) if used < before => (self.warm.swap_remove(at).finder, State::New),
-            _ => (self.cold(), State::Cold),
+            Some((at, used)) if used < before => (Some(self.warm.swap_remove(at).finder), State::New),
+            _ => (self.cold.take(), State::Cold),
         }
     }
 
@@ -119,10 +122,6 @@ impl Kept {
     fn oldest(&self) -> Option<(usize, u64)> {
         let all = self.warm.iter().enumerate().map(|(at, warm)| (at, warm.used));
         all.min_by_key(|(_, used)| *used)
-    }
-
-    fn cold(&mut self) -> Box<Finder> {
-        self.cold.take().unwrap_or_else(|| Box::new(Finder::new()))
     }
 
     fn remember(&mut self, id: u64) {
@@ -151,7 +150,7 @@ mod tests {
 
     fn send(kept: &mut Kept, id: u64) {
         let owner = Some(Owner { id, bytes: 0 });
-        let lent = kept.take(owner);
+        let lent = kept.take(owner, false);
         kept.give(lent, owner);
     }
 

@@ -7,6 +7,7 @@ mod finder;
 mod huffman;
 mod lent;
 mod parse;
+mod quick;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -42,11 +43,16 @@ impl Manner {
     fn reach(self) -> usize {
         1 << self.window_bits.min(15)
     }
+
+    /// Level 1 has a way of its own.
+    fn is_quick(self) -> bool {
+        self.level <= 1
+    }
 }
 
 /// Appends the message, compressed with this history; without the flush's tail.
 pub(super) fn compress(manner: Manner, history: &[u8], message: &[u8], out: &mut Vec<u8>) {
-    let mut lent = lent::take(None);
+    let mut lent = lent::take(None, manner.is_quick());
     lent.finder.forget();
     lent.finder.append(history, manner.reach());
     encode(&mut lent, manner, message, out);
@@ -63,7 +69,7 @@ pub(super) fn compress_for(
     most: usize,
     out: &mut Vec<u8>,
 ) -> bool {
-    let mut lent = lent::take(Some(owner));
+    let mut lent = lent::take(Some(owner), manner.is_quick());
     catch_up(&mut lent, owner, window, manner, message.len());
     encode(&mut lent, manner, message, out);
     let kept = out.len() < most;
@@ -120,6 +126,9 @@ fn encode(lent: &mut lent::Lent, manner: Manner, message: &[u8], out: &mut Vec<u
     let start = finder.append(message, manner.reach());
     // Of the history, what is not in it yet.
     finder.index(start, 1);
+    if manner.is_quick() {
+        return quick::write(finder, start, manner.reach(), out);
+    }
     tokens.clear();
     let effort = Effort::of(manner.level);
     parse::parse(finder, start, manner.reach(), effort, tokens);

@@ -19,7 +19,7 @@ pub(super) struct Effort {
 }
 
 impl Effort {
-    /// From the level, 1 to 6.
+    /// From the level, 2 to 6.
     pub(super) fn of(level: u8) -> Effort {
         match level {
             0..=FAST => Effort { lazy: 0, ways: 1, step: 4, dynamic: false },

@@ -76,7 +76,7 @@ static LENGTHS: [Symbol; 256] = {
 };
 
 /// For a length of `more` bytes over three: four symbols for each power of two, and one for 258.
-const fn length_symbol(more: u16) -> Symbol {
+pub(super) const fn length_symbol(more: u16) -> Symbol {
     match more {
         0..4 => Symbol { symbol: 257 + more, extra: 0, extra_bits: 0 },
         255 => Symbol { symbol: 285, extra: 0, extra_bits: 0 },
@@ -90,7 +90,7 @@ const fn length_symbol(more: u16) -> Symbol {
 
 /// For a distance of `more` bytes over one: two symbols for each power of two.
 #[inline(always)]
-fn distance_symbol(more: u16) -> Symbol {
+pub(super) fn distance_symbol(more: u16) -> Symbol {
     if more < 4 {
         return Symbol { symbol: more, extra: 0, extra_bits: 0 };
     }
