@@ -79,7 +79,8 @@ fn message(round: usize) -> Vec<u8> {
 #[test]
 fn whatever_is_mixed_on_one_connection_is_read_back_at_every_window_size_level_and_takeover() {
     for bits in 8..=15 {
-        for (takeover, level) in [1, 2, 3, 6, 9].into_iter().flat_map(|level| [(true, level), (false, level)]) {
+        for (takeover, level) in [1, 2, 3, 6, 9].into_iter().flat_map(|level| [(true, level), (false, level)])
+        {
             let config = config(level, [8 << 10, 300, 32 << 10][usize::from(bits) % 3]);
             let mut channel = Channel::new(&config);
             let mut pairs = [(); 2].map(|()| Pair::new(&config, takeover, bits));

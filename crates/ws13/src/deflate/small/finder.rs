@@ -65,6 +65,15 @@ pub(super) struct Match {
     pub(super) gain: i32,
 }
 
+/// How many places of a bucket are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ways {
+    /// Of the next eight bytes: up to 8.
+    pub(super) long: u8,
+    /// Of the next four, where those have no match: up to 4.
+    pub(super) short: u8,
+}
+
 impl Finder {
     /// An empty one, with the index of level 1 or with that of the others.
     pub(super) fn new(quick: bool) -> Self {
@@ -195,11 +204,10 @@ impl Finder {
         (self.base as u16).wrapping_add(at as u16)
     }
 
-    /// The best match for the bytes at `at`, no further back than `reach`, among the last places of their buckets: twice
-    /// `ways` for eight bytes, and `ways` for four where those have none. Best by its gain; those of no more than `least`
-    /// bytes are not looked for. Puts the bytes into the index.
+    /// The best match for the bytes at `at`, no further back than `reach`, among the last places of their buckets. Best by its
+    /// gain; those of no more than `least` bytes are not looked for. Puts the bytes into the index.
     #[inline(always)]
-    pub(super) fn find(&mut self, at: usize, reach: usize, ways: u8, least: usize) -> Option<Match> {
+    pub(super) fn find(&mut self, at: usize, reach: usize, ways: Ways, least: usize) -> Option<Match> {
         let Some(next) = eight(&self.bytes, at) else { return self.find_at_end(at, reach) };
         let place = self.place(at);
         let Index::Thorough { short, long } = &mut self.index else { return None };
@@ -213,12 +221,14 @@ impl Finder {
         // A longer match has these eight bytes, too: the last of them is the one behind the best so far.
         let mut skipped = least.max(7) - 7;
         let mut wanted = eight(&self.bytes, at + skipped)?;
-        for _ in 0..2 * ways {
+        for _ in 0..ways.long {
             let distance = usize::from(place.wrapping_sub(longs as u16));
             longs >>= 16;
-            if distance.wrapping_sub(1) >= limit
-                || eight(&self.bytes, at + skipped - distance) != Some(wanted)
-            {
+            // Those after it are older, and further away.
+            if distance.wrapping_sub(1) >= limit {
+                break;
+            }
+            if eight(&self.bytes, at + skipped - distance) != Some(wanted) {
                 continue;
             }
             let len = self.common(at, distance);
@@ -233,13 +243,14 @@ impl Finder {
         if best.is_some() || least > 7 {
             return best;
         }
-        for _ in 0..ways {
+        for _ in 0..ways.short {
             let distance = usize::from(place.wrapping_sub(shorts as u16));
             shorts >>= 16;
-            if distance.wrapping_sub(1) < limit {
-                let different = eight(&self.bytes, at - distance).map_or(next, |before| before ^ next);
-                keep_better(different.trailing_zeros() as usize / 8, distance, &mut best);
+            if distance.wrapping_sub(1) >= limit {
+                break;
             }
+            let different = eight(&self.bytes, at - distance).map_or(next, |before| before ^ next);
+            keep_better(different.trailing_zeros() as usize / 8, distance, &mut best);
         }
         best
     }

@@ -1,7 +1,7 @@
 //! A message as literals and references: the better of the match here and the match one byte on.
 
 use super::super::compress::FAST;
-use super::finder::{Finder, Match};
+use super::finder::{Finder, Match, Ways};
 use super::token::{LONGEST, Token};
 use std::vec::Vec;
 
@@ -10,8 +10,7 @@ use std::vec::Vec;
 pub(super) struct Effort {
     /// A match of fewer bytes is compared with the one at the next byte.
     lazy: usize,
-    /// Places of each bucket that are looked at, up to 4.
-    ways: u8,
+    ways: Ways,
     /// Of the bytes of a match, every so manyth is put into the index.
     step: usize,
     /// Codes are made for the message, where that is shorter.
@@ -22,9 +21,9 @@ impl Effort {
     /// From the level, 2 to 6.
     pub(super) fn of(level: u8) -> Effort {
         match level {
-            0..=FAST => Effort { lazy: 0, ways: 1, step: 4, dynamic: false },
-            3..=5 => Effort { lazy: 16, ways: 2, step: 2, dynamic: true },
-            _ => Effort { lazy: 64, ways: 4, step: 1, dynamic: true },
+            0..=FAST => Effort { lazy: 0, ways: Ways { long: 2, short: 1 }, step: 4, dynamic: false },
+            3..=5 => Effort { lazy: 16, ways: Ways { long: 3, short: 1 }, step: 2, dynamic: true },
+            _ => Effort { lazy: 64, ways: Ways { long: 8, short: 4 }, step: 1, dynamic: true },
         }
     }
 }
