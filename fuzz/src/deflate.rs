@@ -16,6 +16,7 @@ pub fn check(data: &[u8]) {
         threshold: 1,
         threshold_without_takeover: 1,
         send_window: usize::from(*window) << 7,
+        histories: usize::from(settings >> 4),
         ..Deflate::default()
     };
     let (takeover, bits) = (settings & 8 == 0, 8 + settings % 8);

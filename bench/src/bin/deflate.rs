@@ -29,6 +29,8 @@ const IN_TURN: [usize; 3] = [1, 64, 512];
 /// Bytes that go in for one figure, at most, and messages at least.
 const BUDGET: usize = 6 << 20;
 const LEAST: usize = 6;
+/// The longest message for which ws13 has an encoder of its own.
+const OF_ITS_OWN: usize = 4 << 10;
 const WINDOW: usize = 16 << 10;
 
 /// Sends one message on one connection; gives its bytes on the wire.
@@ -39,7 +41,12 @@ struct Setting {
     connections: usize,
     level: u8,
     takeover: bool,
+    /// Of ws13: connections whose histories a thread keeps.
+    histories: usize,
 }
+
+/// The default of that.
+const HISTORIES: usize = 64;
 
 fn main() -> io::Result<()> {
     let args = Args::from_env();
@@ -56,7 +63,7 @@ fn main() -> io::Result<()> {
                 if (size == 1 << 20 && connections > 1) || (!takeover && connections == 64) {
                     continue;
                 }
-                let setting = Setting { connections, level, takeover };
+                let setting = Setting { connections, level, takeover, histories: HISTORIES };
                 let figures = [ours(setting), sockudo(setting), yawc(setting)]
                     .map(|send| send.map_or_else(|| "-".to_owned(), |send| measure(send, setting, size)));
                 let theirs = npm.as_deref().map_or_else(|| "-".to_owned(), |npm| node(npm, setting, size));
@@ -65,6 +72,14 @@ fn main() -> io::Result<()> {
                     "| {size} B | {takeover} | {level} | {connections} | {} | {theirs} |",
                     figures.join(" | ")
                 );
+                if takeover == "yes" && connections > HISTORIES && size <= OF_ITS_OWN {
+                    let setting = Setting { histories: connections, ..setting };
+                    let figure =
+                        ours(setting).map_or_else(|| "-".to_owned(), |send| measure(send, setting, size));
+                    println!(
+                        "| {size} B | {takeover} | {level} | {connections}, all kept | {figure} | - | - | - |"
+                    );
+                }
             }
         }
     }
@@ -124,8 +139,13 @@ fn message(number: usize, size: usize) -> String {
 
 fn ours(setting: Setting) -> Option<Send> {
     use ws13::{Config, Connection, Deflate, Outbox, Role, deflate::Agreed};
-    let deflate =
-        Deflate { level: setting.level, threshold: 1, threshold_without_takeover: 1, ..Deflate::default() };
+    let deflate = Deflate {
+        level: setting.level,
+        histories: setting.histories,
+        threshold: 1,
+        threshold_without_takeover: 1,
+        ..Deflate::default()
+    };
     let config = Arc::new(Config { deflate: Some(deflate), ..Config::default() });
     let agreed = Agreed { server_context_takeover: setting.takeover, ..Agreed::default() };
     let connection = |_| Connection::new(Role::Server, Arc::clone(&config)).with_deflate(agreed);

@@ -137,7 +137,8 @@ impl Common {
         if small::takes(level, self.message.len()) {
             let mut out = pool::take_buffer(Buffer::Small);
             out.clear();
-            small::compress(Manner { level, window_bits }, dictionary, &self.message, &mut out);
+            let manner = Manner { level, window_bits, histories: 0 };
+            small::compress(manner, dictionary, &self.message, &mut out);
             let frame = (out.len() < most).then(|| frame(&out));
             pool::give_buffer(Buffer::Small, out);
             return frame;

@@ -90,7 +90,8 @@ impl Deflation {
         most: usize,
         queue: impl FnOnce(&[u8]),
     ) -> bool {
-        let manner = Manner { level: settings.level, window_bits: half.window_bits };
+        let Deflate { level, histories, .. } = *settings;
+        let manner = Manner { level, window_bits: half.window_bits, histories };
         let mut out = pool::take_buffer(Buffer::Small);
         out.clear();
         let smaller = if half.takeover {

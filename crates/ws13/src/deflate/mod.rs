@@ -15,7 +15,7 @@
 //! by the thread for the time of one message and primed with those bytes.
 //!
 //! Messages of up to 4 KiB are compressed by an encoder of our own at levels up to 6, all others by zlib-rs. A thread keeps
-//! what it has seen of the 64 connections that send most often, 88 KiB each at most.
+//! what it has seen of the 64 connections that send most often, 88 KiB each at most ([`Deflate::histories`]).
 
 mod agreed;
 mod common;
@@ -54,6 +54,10 @@ pub struct Deflate {
     /// Bytes of earlier messages that an idle connection keeps for sending, where more is agreed: 8 KiB. Priming an
     /// encoder with more costs time, and compresses little better.
     pub send_window: usize,
+    /// Connections whose last 32 KiB each thread keeps, ready to be referred to, for messages of up to 4 KiB at levels up to 6:
+    /// 64, those that send most often. Each takes up to 88 KiB of memory, 48 at level 1. The others refer back to
+    /// `send_window` bytes at most.
+    pub histories: usize,
     /// Let the server compress with its earlier messages as a dictionary: yes. No saves the client a window.
     pub server_context_takeover: bool,
     /// Let the client compress with its earlier messages as a dictionary: yes. No saves the server a window.
@@ -76,6 +80,7 @@ impl Default for Deflate {
             threshold: 64,
             threshold_without_takeover: 256,
             send_window: 8 << 10,
+            histories: 64,
             server_context_takeover: true,
             client_context_takeover: true,
             server_max_window_bits: 15,

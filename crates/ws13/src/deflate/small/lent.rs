@@ -7,20 +7,17 @@ use std::boxed::Box;
 use std::cell::RefCell;
 use std::vec::Vec;
 
-/// Finders that are kept with the history of the connection they worked for last, on each thread: of at most 88 KiB
-/// each, 48 at level 1; 24 KiB more where `send_window` is the largest.
-const WARM: usize = 64;
+/// Connections without a finder whose last message is remembered, for each that may have one.
+const RECENT: usize = 2;
 
-/// Connections without a finder whose last message is remembered.
-const RECENT: usize = 2 * WARM;
-
-/// After so many messages of others a connection is silent.
-const SILENT: u64 = 16 * RECENT as u64;
+/// After so many messages of others, for each that may have a finder, a connection is silent.
+const SILENT: u64 = 32;
 
 /// What a thread keeps.
 #[derive(Default)]
 struct Kept {
     cold: Option<Box<Finder>>,
+    /// Of at most 88 KiB each, 48 at level 1; 24 KiB more where `send_window` is the largest.
     warm: Vec<Warm>,
     recent: Vec<Recent>,
     /// The place of the next in `recent`, which goes round.
@@ -66,11 +63,11 @@ pub(super) enum State {
 }
 
 /// A finder for a message of this connection, or for one that is compressed by itself; with the index of level 1, or with
-/// that of the others.
-pub(super) fn take(owner: Option<Owner>, quick: bool) -> Lent {
-    let take = |kept: &RefCell<Kept>| kept.borrow_mut().take(owner, quick);
+/// that of the others. `most` are kept with the history of the connection they worked for last.
+pub(super) fn take(owner: Option<Owner>, quick: bool, most: usize) -> Lent {
+    let take = |kept: &RefCell<Kept>| kept.borrow_mut().take(owner, quick, most);
     // A thread that ends keeps nothing any more.
-    KEPT.try_with(take).unwrap_or_else(|_| Kept::default().take(None, quick))
+    KEPT.try_with(take).unwrap_or_else(|_| Kept::default().take(None, quick, most))
 }
 
 /// Takes it back. `owner` says after how many bytes it is, where it holds the history of a connection.
@@ -79,11 +76,11 @@ pub(super) fn give(lent: Lent, owner: Option<Owner>) {
 }
 
 impl Kept {
-    fn take(&mut self, owner: Option<Owner>, quick: bool) -> Lent {
+    fn take(&mut self, owner: Option<Owner>, quick: bool, most: usize) -> Lent {
         self.now += 1;
         let tokens = core::mem::take(&mut self.tokens);
         let (finder, state) = match owner {
-            Some(owner) => self.of(owner.id),
+            Some(owner) => self.of(owner.id, most),
             None => (self.cold.take(), State::Cold),
         };
         let mut finder = finder.unwrap_or_else(|| Box::new(Finder::new(quick)));
@@ -91,23 +88,24 @@ impl Kept {
         Lent { finder, state, tokens }
     }
 
-    fn of(&mut self, id: u64) -> (Option<Box<Finder>>, State) {
+    fn of(&mut self, id: u64, most: usize) -> (Option<Box<Finder>>, State) {
         if let Some(at) = self.warm.iter().position(|warm| warm.owner.id == id) {
             let warm = self.warm.swap_remove(at);
             return (Some(warm.finder), State::Warm(warm.owner.bytes));
         }
         let now = self.now;
         let Some(recent) = self.recent.iter_mut().find(|recent| recent.id == id) else {
-            self.remember(id);
+            self.remember(id, most);
             // Where more connections send in turn than are remembered, none is ever known: the places of those that are
             // gone, or silent for long, are for whoever comes.
-            return match self.oldest().filter(|oldest| oldest.1 + SILENT < now) {
+            let silent = SILENT * most as u64;
+            return match self.oldest().filter(|oldest| oldest.1 + silent < now) {
                 Some((at, _)) => (Some(self.warm.swap_remove(at).finder), State::New),
                 None => (self.cold.take(), State::Cold),
             };
         };
         let before = core::mem::replace(&mut recent.used, now);
-        if self.warm.len() < WARM {
+        if self.warm.len() < most {
             return (None, State::New);
         }
         // Only from a connection that has been silent for longer than this one was: so that where more connections than
@@ -124,13 +122,13 @@ impl Kept {
         all.min_by_key(|(_, used)| *used)
     }
 
-    fn remember(&mut self, id: u64) {
+    fn remember(&mut self, id: u64, most: usize) {
         let recent = Recent { id, used: self.now };
         match self.recent.get_mut(self.next) {
             Some(place) => *place = recent,
             None => self.recent.push(recent),
         }
-        self.next = (self.next + 1) % RECENT;
+        self.next = (self.next + 1) % (RECENT * most.max(1));
     }
 
     fn give(&mut self, lent: Lent, owner: Option<Owner>) {
@@ -148,9 +146,11 @@ impl Kept {
 mod tests {
     use super::*;
 
+    const WARM: usize = 64;
+
     fn send(kept: &mut Kept, id: u64) {
         let owner = Some(Owner { id, bytes: 0 });
-        let lent = kept.take(owner, false);
+        let lent = kept.take(owner, false, WARM);
         kept.give(lent, owner);
     }
 

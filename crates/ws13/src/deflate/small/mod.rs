@@ -37,6 +37,8 @@ pub(super) struct Manner {
     pub(super) level: u8,
     /// RFC 7692, 7.2.1: no reference goes back by more than 2 to this power bytes.
     pub(super) window_bits: u8,
+    /// Connections whose history a thread keeps.
+    pub(super) histories: usize,
 }
 
 impl Manner {
@@ -52,7 +54,7 @@ impl Manner {
 
 /// Appends the message, compressed with this history; without the flush's tail.
 pub(super) fn compress(manner: Manner, history: &[u8], message: &[u8], out: &mut Vec<u8>) {
-    let mut lent = lent::take(None, manner.is_quick());
+    let mut lent = lent::take(None, manner.is_quick(), manner.histories);
     lent.finder.forget();
     lent.finder.append(history, manner.reach());
     encode(&mut lent, manner, message, out);
@@ -69,7 +71,7 @@ pub(super) fn compress_for(
     most: usize,
     out: &mut Vec<u8>,
 ) -> bool {
-    let mut lent = lent::take(Some(owner), manner.is_quick());
+    let mut lent = lent::take(Some(owner), manner.is_quick(), manner.histories);
     catch_up(&mut lent, owner, window, manner, message.len());
     encode(&mut lent, manner, message, out);
     let kept = out.len() < most;

@@ -108,7 +108,7 @@ fn every_sort_of_bytes_at_every_window_size_and_level() {
     all.retain(|message| takes(6, message.len()));
     for window_bits in 8..=15 {
         for level in LEVELS {
-            let manner = Manner { level, window_bits };
+            let manner = Manner { level, window_bits, histories: 64 };
             let reach = manner.reach();
             for message in all.iter().filter(|message| message.len() < 2000 || level == 6) {
                 check(manner, &[], message);
@@ -124,7 +124,7 @@ fn every_sort_of_bytes_at_every_window_size_and_level() {
 
 #[test]
 fn the_smallest_of_the_three_sorts_of_blocks_is_taken() {
-    let manner = Manner { level: 6, window_bits: 15 };
+    let manner = Manner { level: 6, window_bits: 15, histories: 64 };
     let sort = |message: &[u8]| small(manner, &[], message)[0] & 7;
     // BFINAL is the first bit, and 0; then BTYPE.
     assert_eq!(sort(&noise(1000)), 0b000, "stored");
@@ -153,7 +153,7 @@ fn levels_above_six_are_left_to_zlib() {
 
 #[test]
 fn what_is_in_the_history_is_referred_to() {
-    let manner = Manner { level: 6, window_bits: 15 };
+    let manner = Manner { level: 6, window_bits: 15, histories: 64 };
     for message in [noise(100), json(264, 1), json(4000, 3)] {
         for after in [0, 1000, 5000] {
             let history = [&message[..], &noise(after)].concat();
@@ -179,7 +179,7 @@ fn work_is_linear_in_the_bytes_whatever_they_are() {
         for message in [264, 1024, LONGEST] {
             // What is compared at level 1 is what is passed by.
             for level in [2, 3, 6] {
-                let manner = Manner { level, window_bits: 15 };
+                let manner = Manner { level, window_bits: 15, histories: 64 };
                 let mut finder = Finder::new(false);
                 finder.append(&bytes[..bytes.len() - message], manner.reach());
                 finder.index(usize::MAX, 1);
@@ -243,11 +243,12 @@ proptest! {
     fn whatever_is_sent_on_connections_in_turn_is_read_back(
         window_bits in 8..=15_u8,
         level in 1..=6_u8,
+        histories in 0..4_usize,
         keeps in prop_oneof![Just(0_usize), Just(300), Just(8 << 10), Just(32 << 10)],
         steps in vec((0..3_usize, sent()), 1..40),
         id in any::<u64>(),
     ) {
-        let manner = Manner { level, window_bits };
+        let manner = Manner { level, window_bits, histories };
         let mut connections: [_; 3] = core::array::from_fn(|at| {
             let owner = Owner { id: id.wrapping_add(at as u64), bytes: 0 };
             (owner, Window::new(keeps.min(manner.reach())), puff::Puff::new(manner.reach()))
@@ -286,6 +287,6 @@ proptest! {
         history in bytes(),
         message in bytes(),
     ) {
-        check(Manner { level, window_bits }, &history, &message);
+        check(Manner { level, window_bits, histories: 64 }, &history, &message);
     }
 }
