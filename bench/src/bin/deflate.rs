@@ -64,8 +64,7 @@ fn main() -> io::Result<()> {
                     continue;
                 }
                 let setting = Setting { connections, level, takeover, histories: HISTORIES };
-                let figures = [ours(setting), sockudo(setting), yawc(setting)]
-                    .map(|send| send.map_or_else(|| "-".to_owned(), |send| measure(send, setting, size)));
+                let figures = [ours, sockudo, yawc].map(|sender| figure(sender, setting, size));
                 let theirs = npm.as_deref().map_or_else(|| "-".to_owned(), |npm| node(npm, setting, size));
                 let takeover = if takeover { "yes" } else { "no" };
                 println!(
@@ -74,8 +73,7 @@ fn main() -> io::Result<()> {
                 );
                 if takeover == "yes" && connections > HISTORIES && size <= OF_ITS_OWN {
                     let setting = Setting { histories: connections, ..setting };
-                    let figure =
-                        ours(setting).map_or_else(|| "-".to_owned(), |send| measure(send, setting, size));
+                    let figure = figure(ours, setting, size);
                     println!(
                         "| {size} B | {takeover} | {level} | {connections}, all kept | {figure} | - | - | - |"
                     );
@@ -93,6 +91,12 @@ fn count(setting: Setting, size: usize) -> usize {
 /// Messages on each connection beforehand, so that there is as much to refer back to as there will be.
 fn warm_up(size: usize) -> usize {
     (WINDOW / size).max(1)
+}
+
+/// On a thread of its own, which keeps nothing of those before it.
+fn figure(sender: fn(Setting) -> Option<Send>, setting: Setting, size: usize) -> String {
+    let on_thread = move || sender(setting).map(|send| measure(send, setting, size));
+    std::thread::spawn(on_thread).join().ok().flatten().unwrap_or_else(|| "-".to_owned())
 }
 
 fn measure(mut send: Send, setting: Setting, size: usize) -> String {
