@@ -6,6 +6,7 @@ pub mod frames;
 pub mod poll;
 pub mod process;
 pub mod readme;
+pub mod ring;
 pub mod scenario;
 pub mod serve;
 pub mod stats;

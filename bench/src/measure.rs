@@ -116,7 +116,7 @@ impl fmt::Display for Idle {
 pub struct Running {
     process: Guarded,
     address: String,
-    is_floor: bool,
+    parses_nothing: bool,
 }
 
 impl Running {
@@ -129,7 +129,7 @@ impl Running {
             .stderr(Stdio::piped());
         let mut process = Guarded::spawn(&mut command, SERVER_CORE)?;
         let address = address_of(&mut process)?;
-        Ok(Self { process, address, is_floor: server.is_floor() })
+        Ok(Self { process, address, parses_nothing: server.parses_nothing() })
     }
 
     pub fn pid(&self) -> u32 {
@@ -138,7 +138,7 @@ impl Running {
 
     fn measure<T: DeserializeOwned>(&self, mut arguments: Vec<String>, patience: Duration) -> io::Result<T> {
         arguments.extend(["--connect".into(), self.address.clone(), "--pid".into(), self.pid().to_string()]);
-        arguments.extend(self.is_floor.then(|| "--masked-replies".into()));
+        arguments.extend(self.parses_nothing.then(|| "--masked-replies".into()));
         let mut command = Command::new(beside("load"));
         let mut load = Guarded::spawn(command.args(arguments).stdout(Stdio::piped()), LOAD_CORE)?;
         if !load.wait(patience)?.success() {

@@ -1,6 +1,7 @@
 //! The rows: which program each is, and how it is started.
 
 use std::path::{Path, PathBuf};
+use ws13_bench::ring;
 
 pub struct Server {
     /// The name of the row.
@@ -12,6 +13,8 @@ enum Kind {
     Floor,
     /// The `ws13` command of this checkout.
     Command,
+    /// A floor of another sort; it is left out where there is no io_uring, as is what stands on it.
+    RingFloor,
     /// A program of this package, and how it is asked to differ.
     Program {
         name: &'static str,
@@ -31,6 +34,9 @@ pub fn all() -> Vec<Server> {
         with("ws13-owned", "ws13-echo", "--owned"),
         with("ws13-split", "ws13-echo", "--split"),
         plain("ws13-blocking"),
+        row("raw-uring", Kind::RingFloor),
+        plain(RING_SERVER),
+        with("ws13-uring-copy", RING_SERVER, "--copy"),
         plain("tokio-tungstenite"),
         with("tokio-tungstenite-batched", "tokio-tungstenite", BATCHED),
         plain("fastwebsockets"),
@@ -50,11 +56,17 @@ pub fn all() -> Vec<Server> {
 }
 
 const FLOOR: &str = "raw-epoll";
+const RING_SERVER: &str = "ws13-uring";
 const BATCHED: &str = "--batched";
 
 impl Server {
     pub fn is_floor(&self) -> bool {
         matches!(self.kind, Kind::Floor)
+    }
+
+    /// Whether replies come back masked, as they were sent.
+    pub fn parses_nothing(&self) -> bool {
+        matches!(self.kind, Kind::Floor | Kind::RingFloor)
     }
 
     /// Whether `name` is this row, or the library it belongs to.
@@ -66,6 +78,7 @@ impl Server {
     pub fn program(&self) -> Option<&'static str> {
         match self.kind {
             Kind::Floor => Some("floor"),
+            Kind::RingFloor => Some("raw-uring"),
             Kind::Command => None,
             Kind::Program { name, .. } => Some(name),
         }
@@ -80,6 +93,12 @@ impl Server {
     }
 
     pub fn is_there(&self, home: &Path) -> bool {
+        if self.needs_ring()
+            && let Err(error) = ring::check_available()
+        {
+            eprintln!("{}: left out, {error}", self.name);
+            return false;
+        }
         let file = self.file(home);
         if !file.exists() {
             eprintln!("{}: left out, there is no {}", self.name, file.display());
@@ -87,11 +106,19 @@ impl Server {
         file.exists()
     }
 
+    fn needs_ring(&self) -> bool {
+        match self.kind {
+            Kind::RingFloor => true,
+            Kind::Program { name, .. } => name == RING_SERVER,
+            Kind::Floor | Kind::Command => false,
+        }
+    }
+
     pub fn arguments(&self, read_buffer: usize) -> Vec<String> {
         let listen = ["--listen", "127.0.0.1:0"];
         let mut arguments: Vec<String> = listen.map(String::from).to_vec();
         match self.kind {
-            Kind::Floor => {}
+            Kind::Floor | Kind::RingFloor => {}
             Kind::Command => {
                 arguments.splice(
                     0..0,

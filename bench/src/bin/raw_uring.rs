@@ -1,0 +1,76 @@
+//! The floor on io_uring, `raw-uring`: what came goes back out of the buffer it came in, and nothing is parsed.
+
+use bytes::{Buf, BytesMut};
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice, Write},
+    net::TcpListener,
+};
+use ws13_bench::{
+    args::Args,
+    ring::{self, Dialogue, Next, Stock},
+    upgrade,
+};
+
+fn main() -> io::Result<()> {
+    let listener = TcpListener::bind(Args::from_env().require::<String>("--listen"))?;
+    println!("listening on {}", listener.local_addr()?);
+    io::stdout().flush()?;
+    match ring::serve(listener, Echo::default)? {}
+}
+
+#[derive(Default)]
+struct Echo {
+    upgraded: bool,
+    over: bool,
+    /// In the order of their arrival; the request head until it is complete.
+    unsent: VecDeque<BytesMut>,
+}
+
+// SAFETY: a buffer stays in the queue, untouched, until it is sent, and its bytes are on the heap.
+unsafe impl Dialogue for Echo {
+    fn take(&mut self, bytes: BytesMut, _: &mut Stock) {
+        self.unsent.push_back(bytes);
+    }
+
+    fn end(&mut self) {
+        self.over = true;
+    }
+
+    fn work(&mut self, stock: &mut Stock) -> Next {
+        if self.over {
+            return Next::Close;
+        }
+        if !self.upgraded && !self.unsent.is_empty() && self.answer_upgrade(stock).is_none() {
+            return Next::Close;
+        }
+        if self.upgraded && !self.unsent.is_empty() { Next::Send } else { Next::Wait }
+    }
+
+    fn unsent<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        slices.iter_mut().zip(&self.unsent).map(|(slice, bytes)| *slice = IoSlice::new(bytes)).count()
+    }
+
+    fn has_sent(&mut self, mut len: usize, stock: &mut Stock) {
+        while let Some(first) = self.unsent.front_mut().filter(|_| len > 0) {
+            let step = len.min(first.len());
+            first.advance(step);
+            len -= step;
+            if first.is_empty() {
+                self.unsent.pop_front().into_iter().for_each(|sent| stock.give_back(sent));
+            }
+        }
+    }
+}
+
+impl Echo {
+    /// The answer takes the place of the head; a head must come in one piece.
+    fn answer_upgrade(&mut self, stock: &mut Stock) -> Option<()> {
+        let head = self.unsent.pop_front()?;
+        let response = upgrade::response(&head[..upgrade::head_end(&head)?])?;
+        stock.give_back(head);
+        self.unsent.push_front(BytesMut::from(response.as_bytes()));
+        self.upgraded = true;
+        Some(())
+    }
+}

@@ -1,0 +1,183 @@
+//! A server on io_uring: one thread, one ring. Rows differ in what they say on a connection ([`Dialogue`]).
+//!
+//! Connections are accepted and bytes received by requests that stay (multishot), into buffers that the kernel takes when
+//! bytes arrive. A pass of the loop is one system call: it submits what the last pass had to send, and brings what has
+//! arrived since. Sockets are registered files; no descriptor is made for them.
+
+mod buffers;
+mod socket;
+
+pub use buffers::{SIZE, Stock};
+pub use socket::{Dialogue, Next};
+
+use buffers::{Buffers, GROUP};
+use io_uring::{IoUring, cqueue, opcode, squeue, types::Fixed};
+use socket::{Gathers, Socket};
+use std::{
+    convert::Infallible,
+    fs, io,
+    net::{TcpListener, TcpStream},
+    os::fd::{AsRawFd, OwnedFd},
+};
+
+/// Whether there can be such a server here; if not, why.
+pub fn check_available() -> io::Result<()> {
+    build().map(drop).map_err(|error| {
+        let disabled = fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or("not there\n".into());
+        io::Error::other(format!("no io_uring here: {error} (kernel.io_uring_disabled: {})", disabled.trim()))
+    })
+}
+
+/// Serves for ever, each connection with a dialogue that `begin` makes.
+pub fn serve<D: Dialogue>(listener: TcpListener, begin: impl FnMut() -> D) -> io::Result<Infallible> {
+    check_available()?;
+    // A connection inherits it from its listener.
+    TcpStream::from(OwnedFd::from(listener.try_clone()?)).set_nodelay(true)?;
+    let ring = build()?;
+    ring.submitter().register_files_sparse(MOST_SOCKETS)?;
+    let buffers = Buffers::register(&ring.submitter())?;
+    let server = Server {
+        ring,
+        buffers,
+        listener,
+        begin,
+        sockets: Vec::new(),
+        touched: Vec::new(),
+        gathers: Gathers::default(),
+    };
+    // The kernel has pointers to what is being sent, until the ring is gone.
+    Box::leak(Box::new(server)).run()
+}
+
+struct Server<D, F> {
+    ring: IoUring,
+    buffers: &'static mut Buffers,
+    listener: TcpListener,
+    begin: F,
+    /// By the number of their registered file.
+    sockets: Vec<Option<Socket<D>>>,
+    /// Sockets to which something has happened since the last system call.
+    touched: Vec<u32>,
+    gathers: Gathers,
+}
+
+impl<D: Dialogue, F: FnMut() -> D> Server<D, F> {
+    fn run(&mut self) -> io::Result<Infallible> {
+        self.accept()?;
+        loop {
+            match self.ring.submit_and_wait(1) {
+                Err(error) if error.raw_os_error() != Some(libc::EINTR) => return Err(error),
+                _ => self.gathers.clear(),
+            }
+            self.complete()?;
+            while let Some(number) = self.touched.pop() {
+                self.settle(number)?;
+            }
+        }
+    }
+
+    /// Takes in what the kernel has done.
+    fn complete(&mut self) -> io::Result<()> {
+        let mut accepting = true;
+        for completion in self.ring.completion() {
+            let (number, result) = (completion.user_data() as u32, completion.result());
+            let request = completion.user_data() >> 32;
+            if request == ACCEPT {
+                accepting = cqueue::more(completion.flags());
+                if let Ok(number) = u32::try_from(result) {
+                    open(&mut self.sockets, number, (self.begin)());
+                    self.touched.push(number);
+                }
+                continue;
+            }
+            if request == CLOSE {
+                self.sockets[number as usize] = None;
+                continue;
+            }
+            let Some(socket) = &mut self.sockets[number as usize] else { continue };
+            match request {
+                RECEIVE => socket.has_received(result, completion.flags(), self.buffers),
+                SEND => socket.has_sent(result, self.buffers.stock()),
+                _ => {}
+            }
+            if !std::mem::replace(&mut socket.touched, true) {
+                self.touched.push(number);
+            }
+        }
+        if accepting { Ok(()) } else { self.accept() }
+    }
+
+    /// Asks the kernel for what a socket needs next.
+    fn settle(&mut self, number: u32) -> io::Result<()> {
+        let Some(socket) = &mut self.sockets[number as usize] else { return Ok(()) };
+        socket.touched = false;
+        let file = Fixed(number);
+        let mut wanted = [None, None];
+        if !socket.sending {
+            wanted[0] = match socket.dialogue.work(self.buffers.stock()) {
+                Next::Send => Some((SEND, socket.send(file, &mut self.gathers))),
+                Next::Wait => None,
+                Next::ShutDown => Some((OTHER, opcode::Shutdown::new(file, libc::SHUT_WR).build())),
+                // Receiving ends by it, and then nobody uses the file any more.
+                Next::Close if socket.receiving => {
+                    Some((OTHER, opcode::Shutdown::new(file, libc::SHUT_RDWR).build()))
+                }
+                Next::Close => Some((CLOSE, opcode::Close::new(file).build())),
+            };
+        }
+        wanted[1] = socket.pace(file);
+        for (request, entry) in wanted.into_iter().flatten() {
+            self.push(request, number, entry)?;
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        let listener = io_uring::types::Fd(self.listener.as_raw_fd());
+        self.push(ACCEPT, 0, opcode::AcceptMulti::new(listener).allocate_file_index(true).build())
+    }
+
+    fn push(&mut self, request: u64, number: u32, entry: squeue::Entry) -> io::Result<()> {
+        let entry = entry.user_data(name(request, number));
+        // SAFETY: what an entry points to is a dialogue's that keeps it in place until it is told that it was sent
+        // (`Dialogue`), a header of `gathers`, kept until it is submitted, or nothing.
+        while unsafe { self.ring.submission().push(&entry) }.is_err() {
+            self.ring.submit()?;
+        }
+        Ok(())
+    }
+}
+
+fn open<D: Dialogue>(sockets: &mut Vec<Option<Socket<D>>>, number: u32, dialogue: D) {
+    let slot = number as usize;
+    if sockets.len() <= slot {
+        sockets.resize_with(slot + 1, || None);
+    }
+    sockets[slot] = Some(Socket::new(dialogue));
+}
+
+/// What the kernel calls a request when it is done.
+fn name(request: u64, number: u32) -> u64 {
+    request << 32 | u64::from(number)
+}
+
+/// One thread submits and asks for completions, and only then the kernel works on them: nothing interrupts it.
+fn build() -> io::Result<IoUring> {
+    IoUring::builder()
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_no_sqarray()
+        .setup_submit_all()
+        .setup_cqsize(4 * ENTRIES)
+        .build(ENTRIES)
+}
+
+const ACCEPT: u64 = 1;
+const RECEIVE: u64 = 2;
+const SEND: u64 = 3;
+const CLOSE: u64 = 4;
+/// A request whose result does not matter.
+const OTHER: u64 = 5;
+
+const ENTRIES: u32 = 1024;
+const MOST_SOCKETS: u32 = 8192;

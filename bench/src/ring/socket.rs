@@ -1,0 +1,151 @@
+//! A connection on the ring: which requests the kernel has for it, and what it says.
+
+use super::{GROUP, OTHER, RECEIVE, buffers::Buffers, buffers::Stock, name};
+use bytes::BytesMut;
+use io_uring::{cqueue, opcode, squeue, types::Fixed};
+use std::io::IoSlice;
+
+/// What is said on a connection.
+///
+/// # Safety
+/// The bytes that [`unsent`](Dialogue::unsent) gives after [`work`](Dialogue::work) asked to send them stay where they are,
+/// unchanged, until [`has_sent`](Dialogue::has_sent), whatever arrives meanwhile, and wherever the dialogue itself is moved.
+pub unsafe trait Dialogue {
+    /// Takes bytes that have arrived, also while something is being sent.
+    fn take(&mut self, bytes: BytesMut, stock: &mut Stock);
+
+    /// Nothing more will arrive, or nothing more can be sent.
+    fn end(&mut self);
+
+    /// Works on what has arrived, while nothing is being sent, and says what is to be done.
+    fn work(&mut self, stock: &mut Stock) -> Next;
+
+    /// Gives what is to be sent; says how many slices were filled in.
+    fn unsent<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize;
+
+    /// The first `len` bytes of that are sent.
+    fn has_sent(&mut self, len: usize, stock: &mut Stock);
+}
+
+/// What a dialogue wants to be done; it will be asked again after that, or when bytes have come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    Send,
+    Wait,
+    /// End our direction.
+    ShutDown,
+    Close,
+}
+
+pub struct Socket<D> {
+    pub dialogue: D,
+    /// It is in the list of those to look at.
+    pub touched: bool,
+    pub sending: bool,
+    /// The kernel has the request to receive.
+    pub receiving: bool,
+    /// The kernel was asked to give that request up.
+    cancelling: bool,
+    /// The peer has ended its direction, or the connection broke.
+    over: bool,
+    /// Bytes that came while a send was waiting for the peer.
+    behind: usize,
+}
+
+impl<D: Dialogue> Socket<D> {
+    pub fn new(dialogue: D) -> Self {
+        let (touched, sending, receiving) = (true, false, false);
+        Self { dialogue, touched, sending, receiving, cancelling: false, over: false, behind: 0 }
+    }
+
+    pub fn has_received(&mut self, result: i32, flags: u32, buffers: &mut Buffers) {
+        self.receiving = cqueue::more(flags);
+        self.cancelling &= self.receiving;
+        match (usize::try_from(result), cqueue::buffer_select(flags)) {
+            (Ok(len @ 1..), Some(number)) => {
+                self.behind += if self.sending { len } else { 0 };
+                self.dialogue.take(buffers.take(number, len), buffers.stock());
+            }
+            // Asked again: there was no buffer left, or we had asked to stop.
+            _ if result == -libc::ENOBUFS || result == -libc::ECANCELED => {}
+            _ => self.end(),
+        }
+    }
+
+    pub fn has_sent(&mut self, result: i32, stock: &mut Stock) {
+        self.sending = false;
+        self.behind = 0;
+        match usize::try_from(result) {
+            Ok(len) => self.dialogue.has_sent(len, stock),
+            Err(_) => self.end(),
+        }
+    }
+
+    fn end(&mut self) {
+        self.over = true;
+        self.dialogue.end();
+    }
+
+    /// The request to send all there is: the kernel waits by itself until the peer has room.
+    pub fn send(&mut self, file: Fixed, gathers: &mut Gathers) -> squeue::Entry {
+        self.sending = true;
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = self.dialogue.unsent(&mut slices);
+        match &slices[..count] {
+            [one] => opcode::Send::new(file, one.as_ptr(), one.len() as u32).flags(FLAGS).build(),
+            slices => opcode::SendMsg::new(file, gathers.add(slices)).flags(FLAGS as u32).build(),
+        }
+    }
+
+    /// The request to receive, or to stop it while the peer sends and does not take.
+    pub fn pace(&mut self, file: Fixed) -> Option<(u64, squeue::Entry)> {
+        if !self.receiving && !self.over && self.behind < MARK {
+            self.receiving = true;
+            return Some((RECEIVE, opcode::RecvMulti::new(file, GROUP).build()));
+        }
+        if self.receiving && self.behind >= MARK && !self.cancelling {
+            self.cancelling = true;
+            return Some((OTHER, opcode::AsyncCancel::new(name(RECEIVE, file.0)).build()));
+        }
+        None
+    }
+}
+
+/// Headers of gathered sends, until the kernel has read them: that is when they are submitted.
+#[derive(Default)]
+pub struct Gathers {
+    all: Vec<Box<Gather>>,
+    used: usize,
+}
+
+struct Gather {
+    header: libc::msghdr,
+    slices: [libc::iovec; SLICES],
+}
+
+impl Gathers {
+    fn add(&mut self, slices: &[IoSlice]) -> *const libc::msghdr {
+        if self.used == self.all.len() {
+            // SAFETY: null pointers and zero lengths are what an empty header has.
+            self.all.push(Box::new(unsafe { std::mem::zeroed() }));
+        }
+        let gather = &mut *self.all[self.used];
+        self.used += 1;
+        for (to, from) in gather.slices.iter_mut().zip(slices) {
+            *to = libc::iovec { iov_base: from.as_ptr().cast_mut().cast(), iov_len: from.len() };
+        }
+        gather.header.msg_iov = gather.slices.as_mut_ptr();
+        gather.header.msg_iovlen = slices.len();
+        &raw const gather.header
+    }
+
+    /// The kernel has read them all.
+    pub fn clear(&mut self) {
+        self.used = 0;
+    }
+}
+
+const SLICES: usize = 16;
+const FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+/// So many bytes may come while a send waits.
+const MARK: usize = 1 << 20;
