@@ -2,6 +2,8 @@
 
 pub mod args;
 pub mod cork;
+pub mod dialogue;
+pub mod epoll;
 pub mod frames;
 pub mod poll;
 pub mod process;
@@ -10,4 +12,5 @@ pub mod ring;
 pub mod scenario;
 pub mod serve;
 pub mod stats;
+pub mod stock;
 pub mod upgrade;

@@ -26,7 +26,7 @@ use ws13_bench::{
 const USAGE: &str = "\
 usage: ws13-bench [--rounds N] [--window SECONDS] [--counts] [--write] [SCENARIO…] [SERVER…]
   SCENARIO  B C H D E E8 F idle churn; all of them without any
-  SERVER    the name of a row, or the start of several; all of them without any; the floor always runs
+  SERVER    the name of a row, or the start of several; without any all but those on io_uring; the floor always runs
   --rounds  measurements of each server in each scenario, 3 without it
   --window  seconds of each measurement, 2 without it
   --counts  count system calls and allocations, too (needs root and perf); a run of everything does so by itself
@@ -149,7 +149,8 @@ impl Plan {
         }
         let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|other| *other == name);
         let runs = |server: &Server| {
-            rows.is_empty() || server.is_floor() || rows.iter().any(|row| server.is_called(row))
+            let named = rows.iter().any(|row| server.is_called(row));
+            named || server.is_floor() || (rows.is_empty() && server.is_usual())
         };
         Self {
             scenarios: SCENARIOS.into_iter().filter(|scenario| asked(scenario.name)).collect(),

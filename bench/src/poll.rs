@@ -1,6 +1,7 @@
 //! epoll, recv and send, as thin as they go: the floor and the load generator use nothing else.
 
 use crate::process::check;
+use bytes::BytesMut;
 use std::{
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
@@ -73,6 +74,19 @@ pub enum Progress {
 pub fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<Progress> {
     // SAFETY: `buffer` is writable for its length.
     progress(unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT) })
+}
+
+/// Reads once, to the end of `buffer`, as much as it has room for. `Bytes(0)` is the end of the stream.
+pub fn receive_into(fd: RawFd, buffer: &mut BytesMut) -> io::Result<Progress> {
+    let room = buffer.spare_capacity_mut();
+    // SAFETY: `room` is writable for its length.
+    let result = unsafe { libc::recv(fd, room.as_mut_ptr().cast(), room.len(), libc::MSG_DONTWAIT) };
+    let progress = progress(result)?;
+    if let Progress::Bytes(len) = progress {
+        // SAFETY: the kernel has written that many bytes behind those that were there.
+        unsafe { buffer.set_len(buffer.len() + len) };
+    }
+    Ok(progress)
 }
 
 /// Writes once.

@@ -13,13 +13,13 @@ enum Kind {
     Floor,
     /// The `ws13` command of this checkout.
     Command,
-    /// A floor of another sort; it is left out where there is no io_uring, as is what stands on it.
-    RingFloor,
     /// A program of this package, and how it is asked to differ.
     Program {
         name: &'static str,
         option: Option<&'static str>,
     },
+    /// The study of io_uring: runs only when it is named.
+    Engine(&'static [&'static str]),
 }
 
 /// In the order of the report. Batched and unbatched are separate rows.
@@ -34,9 +34,10 @@ pub fn all() -> Vec<Server> {
         with("ws13-owned", "ws13-echo", "--owned"),
         with("ws13-split", "ws13-echo", "--split"),
         plain("ws13-blocking"),
-        row("raw-uring", Kind::RingFloor),
-        plain(RING_SERVER),
-        with("ws13-uring-copy", RING_SERVER, "--copy"),
+        row("raw-uring", Kind::Engine(&[RAW])),
+        row("ws13-uring", Kind::Engine(&[])),
+        row("ws13-uring-copy", Kind::Engine(&["--copy"])),
+        row("ws13-epoll", Kind::Engine(&[EPOLL])),
         plain("tokio-tungstenite"),
         with("tokio-tungstenite-batched", "tokio-tungstenite", BATCHED),
         plain("fastwebsockets"),
@@ -56,7 +57,8 @@ pub fn all() -> Vec<Server> {
 }
 
 const FLOOR: &str = "raw-epoll";
-const RING_SERVER: &str = "ws13-uring";
+const RAW: &str = "--raw";
+const EPOLL: &str = "--epoll";
 const BATCHED: &str = "--batched";
 
 impl Server {
@@ -66,7 +68,11 @@ impl Server {
 
     /// Whether replies come back masked, as they were sent.
     pub fn parses_nothing(&self) -> bool {
-        matches!(self.kind, Kind::Floor | Kind::RingFloor)
+        match self.kind {
+            Kind::Floor => true,
+            Kind::Engine(options) => options.contains(&RAW),
+            Kind::Command | Kind::Program { .. } => false,
+        }
     }
 
     /// Whether `name` is this row, or the library it belongs to.
@@ -78,9 +84,9 @@ impl Server {
     pub fn program(&self) -> Option<&'static str> {
         match self.kind {
             Kind::Floor => Some("floor"),
-            Kind::RingFloor => Some("raw-uring"),
             Kind::Command => None,
             Kind::Program { name, .. } => Some(name),
+            Kind::Engine(_) => Some("engines"),
         }
     }
 
@@ -106,19 +112,21 @@ impl Server {
         file.exists()
     }
 
+    /// Whether it is in a run of everything.
+    pub fn is_usual(&self) -> bool {
+        !matches!(self.kind, Kind::Engine(_))
+    }
+
     fn needs_ring(&self) -> bool {
-        match self.kind {
-            Kind::RingFloor => true,
-            Kind::Program { name, .. } => name == RING_SERVER,
-            Kind::Floor | Kind::Command => false,
-        }
+        matches!(self.kind, Kind::Engine(options) if !options.contains(&EPOLL))
     }
 
     pub fn arguments(&self, read_buffer: usize) -> Vec<String> {
         let listen = ["--listen", "127.0.0.1:0"];
         let mut arguments: Vec<String> = listen.map(String::from).to_vec();
         match self.kind {
-            Kind::Floor | Kind::RingFloor => {}
+            Kind::Floor => {}
+            Kind::Engine(options) => arguments.extend(options.iter().copied().map(String::from)),
             Kind::Command => {
                 arguments.splice(
                     0..0,

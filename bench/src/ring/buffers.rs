@@ -1,14 +1,12 @@
 //! Buffers that the kernel receives into: it takes the next one of a ring when bytes arrive, and not before.
 
+use crate::stock::{SIZE, Stock};
 use bytes::BytesMut;
 use io_uring::{Submitter, types::BufRingEntry};
 use std::{
     io,
     sync::atomic::{AtomicU16, Ordering},
 };
-
-/// Bytes of a buffer.
-pub const SIZE: usize = 64 << 10;
 
 /// The ring of buffers that the kernel may take, and those it does not have now.
 pub struct Buffers {
@@ -21,23 +19,11 @@ pub struct Buffers {
     stock: Stock,
 }
 
-/// Buffers to be lent again, so that the same few stay in the caches.
-#[derive(Default)]
-pub struct Stock {
-    ready: Vec<BytesMut>,
-    /// Parts of these are still being sent.
-    shared: Vec<BytesMut>,
-    /// Of at least twice [`SIZE`], for large frames.
-    large: Vec<BytesMut>,
-    outgoing: Vec<Vec<u8>>,
-}
-
 #[repr(C, align(4096))]
 struct Entries([BufRingEntry; COUNT as usize]);
 
 /// As many as fill a page.
 const COUNT: u16 = 256;
-const LARGE_KEPT: usize = 8;
 const MASK: u16 = COUNT - 1;
 /// The only group of buffers there is.
 pub const GROUP: u16 = 0;
@@ -82,41 +68,5 @@ impl Buffers {
         let tail = unsafe { AtomicU16::from_ptr(BufRingEntry::tail(self.entries.0.as_ptr()).cast_mut()) };
         // The entry first, then the tail that tells of it.
         tail.store(self.tail, Ordering::Release);
-    }
-}
-
-impl Stock {
-    /// An empty buffer of so many bytes, at least of [`SIZE`]; or, where that is more and none is at hand, a smaller one.
-    pub fn lease(&mut self, at_least: usize) -> BytesMut {
-        if at_least > SIZE {
-            let fits = self.large.iter().position(|buffer| buffer.capacity() >= at_least);
-            return fits.map_or_else(BytesMut::new, |fits| self.large.swap_remove(fits));
-        }
-        if let Some(buffer) = self.ready.pop() {
-            return buffer;
-        }
-        match self.shared.iter_mut().position(|buffer| buffer.try_reclaim(SIZE)) {
-            Some(free) => self.shared.swap_remove(free),
-            None => BytesMut::with_capacity(SIZE),
-        }
-    }
-
-    pub fn give_back(&mut self, mut buffer: BytesMut) {
-        buffer.clear();
-        match buffer.capacity() {
-            size if size >= 2 * SIZE && self.large.len() == LARGE_KEPT => {}
-            size if size >= 2 * SIZE => self.large.push(buffer),
-            size if size >= SIZE || buffer.try_reclaim(SIZE) => self.ready.push(buffer),
-            _ => self.shared.push(buffer),
-        }
-    }
-
-    /// An empty buffer to queue frames in.
-    pub fn lease_outgoing(&mut self) -> Vec<u8> {
-        self.outgoing.pop().unwrap_or_default()
-    }
-
-    pub fn give_back_outgoing(&mut self, buffer: Vec<u8>) {
-        self.outgoing.push(buffer);
     }
 }

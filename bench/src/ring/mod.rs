@@ -1,4 +1,4 @@
-//! A server on io_uring: one thread, one ring. Rows differ in what they say on a connection ([`Dialogue`]).
+//! A server on io_uring: one thread, one ring. What it says on a connection is a [`Dialogue`]'s.
 //!
 //! Connections are accepted and bytes received by requests that stay (multishot), into buffers that the kernel takes when
 //! bytes arrive. A pass of the loop is one system call: it submits what the last pass had to send, and brings what has
@@ -7,9 +7,7 @@
 mod buffers;
 mod socket;
 
-pub use buffers::{SIZE, Stock};
-pub use socket::{Dialogue, Next};
-
+use crate::dialogue::{Dialogue, Next};
 use buffers::{Buffers, GROUP};
 use io_uring::{IoUring, cqueue, opcode, squeue, types::Fixed};
 use socket::{Gathers, Socket};
@@ -23,14 +21,14 @@ use std::{
 /// Whether there can be such a server here; if not, why.
 pub fn check_available() -> io::Result<()> {
     build().map(drop).map_err(|error| {
-        let disabled = fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or("not there\n".into());
+        let disabled =
+            fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or("not there\n".into());
         io::Error::other(format!("no io_uring here: {error} (kernel.io_uring_disabled: {})", disabled.trim()))
     })
 }
 
 /// Serves for ever, each connection with a dialogue that `begin` makes.
 pub fn serve<D: Dialogue>(listener: TcpListener, begin: impl FnMut() -> D) -> io::Result<Infallible> {
-    check_available()?;
     // A connection inherits it from its listener.
     TcpStream::from(OwnedFd::from(listener.try_clone()?)).set_nodelay(true)?;
     let ring = build()?;
@@ -70,9 +68,10 @@ impl<D: Dialogue, F: FnMut() -> D> Server<D, F> {
                 _ => self.gathers.clear(),
             }
             self.complete()?;
-            while let Some(number) = self.touched.pop() {
-                self.settle(number)?;
+            for index in 0..self.touched.len() {
+                self.settle(self.touched[index])?;
             }
+            self.touched.clear();
         }
     }
 

@@ -1,41 +1,9 @@
 //! A connection on the ring: which requests the kernel has for it, and what it says.
 
-use super::{GROUP, OTHER, RECEIVE, buffers::Buffers, buffers::Stock, name};
-use bytes::BytesMut;
+use super::{GROUP, OTHER, RECEIVE, buffers::Buffers, name};
+use crate::{dialogue::Dialogue, stock::Stock};
 use io_uring::{cqueue, opcode, squeue, types::Fixed};
 use std::io::IoSlice;
-
-/// What is said on a connection.
-///
-/// # Safety
-/// The bytes that [`unsent`](Dialogue::unsent) gives after [`work`](Dialogue::work) asked to send them stay where they are,
-/// unchanged, until [`has_sent`](Dialogue::has_sent), whatever arrives meanwhile, and wherever the dialogue itself is moved.
-pub unsafe trait Dialogue {
-    /// Takes bytes that have arrived, also while something is being sent.
-    fn take(&mut self, bytes: BytesMut, stock: &mut Stock);
-
-    /// Nothing more will arrive, or nothing more can be sent.
-    fn end(&mut self);
-
-    /// Works on what has arrived, while nothing is being sent, and says what is to be done.
-    fn work(&mut self, stock: &mut Stock) -> Next;
-
-    /// Gives what is to be sent; says how many slices were filled in.
-    fn unsent<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize;
-
-    /// The first `len` bytes of that are sent.
-    fn has_sent(&mut self, len: usize, stock: &mut Stock);
-}
-
-/// What a dialogue wants to be done; it will be asked again after that, or when bytes have come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Next {
-    Send,
-    Wait,
-    /// End our direction.
-    ShutDown,
-    Close,
-}
 
 pub struct Socket<D> {
     pub dialogue: D,
@@ -68,7 +36,11 @@ impl<D: Dialogue> Socket<D> {
             }
             // Asked again: there was no buffer left, or we had asked to stop.
             _ if result == -libc::ENOBUFS || result == -libc::ECANCELED => {}
-            _ => self.end(),
+            (Ok(0), _) => {
+                self.over = true;
+                self.dialogue.end();
+            }
+            _ => self.lose(),
         }
     }
 
@@ -77,13 +49,13 @@ impl<D: Dialogue> Socket<D> {
         self.behind = 0;
         match usize::try_from(result) {
             Ok(len) => self.dialogue.has_sent(len, stock),
-            Err(_) => self.end(),
+            Err(_) => self.lose(),
         }
     }
 
-    fn end(&mut self) {
+    fn lose(&mut self) {
         self.over = true;
-        self.dialogue.end();
+        self.dialogue.lose();
     }
 
     /// The request to send all there is: the kernel waits by itself until the peer has room.
@@ -114,6 +86,7 @@ impl<D: Dialogue> Socket<D> {
 /// Headers of gathered sends, until the kernel has read them: that is when they are submitted.
 #[derive(Default)]
 pub struct Gathers {
+    #[expect(clippy::vec_box, reason = "the kernel has their addresses, which must not change")]
     all: Vec<Box<Gather>>,
     used: usize,
 }

@@ -1,34 +1,24 @@
-//! The floor on io_uring, `raw-uring`: what came goes back out of the buffer it came in, and nothing is parsed.
+//! The floor: what came goes back out of the buffer it came in, and nothing is parsed.
 
 use bytes::{Buf, BytesMut};
-use std::{
-    collections::VecDeque,
-    io::{self, IoSlice, Write},
-    net::TcpListener,
-};
+use std::{collections::VecDeque, io::IoSlice};
 use ws13_bench::{
-    args::Args,
-    ring::{self, Dialogue, Next, Stock},
+    dialogue::{Dialogue, Next},
+    stock::Stock,
     upgrade,
 };
 
-fn main() -> io::Result<()> {
-    let listener = TcpListener::bind(Args::from_env().require::<String>("--listen"))?;
-    println!("listening on {}", listener.local_addr()?);
-    io::stdout().flush()?;
-    match ring::serve(listener, Echo::default)? {}
-}
-
 #[derive(Default)]
-struct Echo {
+pub struct Raw {
     upgraded: bool,
     over: bool,
+    lost: bool,
     /// In the order of their arrival; the request head until it is complete.
     unsent: VecDeque<BytesMut>,
 }
 
 // SAFETY: a buffer stays in the queue, untouched, until it is sent, and its bytes are on the heap.
-unsafe impl Dialogue for Echo {
+unsafe impl Dialogue for Raw {
     fn take(&mut self, bytes: BytesMut, _: &mut Stock) {
         self.unsent.push_back(bytes);
     }
@@ -37,8 +27,12 @@ unsafe impl Dialogue for Echo {
         self.over = true;
     }
 
+    fn lose(&mut self) {
+        self.lost = true;
+    }
+
     fn work(&mut self, stock: &mut Stock) -> Next {
-        if self.over {
+        if self.lost || self.over && self.unsent.is_empty() {
             return Next::Close;
         }
         if !self.upgraded && !self.unsent.is_empty() && self.answer_upgrade(stock).is_none() {
@@ -63,7 +57,7 @@ unsafe impl Dialogue for Echo {
     }
 }
 
-impl Echo {
+impl Raw {
     /// The answer takes the place of the head; a head must come in one piece.
     fn answer_upgrade(&mut self, stock: &mut Stock) -> Option<()> {
         let head = self.unsent.pop_front()?;
