@@ -37,6 +37,7 @@ pub fn all() -> Vec<Server> {
         row("raw-uring", Kind::Engine(&[RAW])),
         row("ws13-uring", Kind::Engine(&[])),
         row("ws13-uring-copy", Kind::Engine(&["--copy"])),
+        row("ws13-uring-tokio", Kind::Engine(&["--tokio"])),
         row("ws13-epoll", Kind::Engine(&[EPOLL])),
         plain("tokio-tungstenite"),
         with("tokio-tungstenite-batched", "tokio-tungstenite", BATCHED),

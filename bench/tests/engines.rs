@@ -10,7 +10,7 @@ use ws13::{CloseCode, Message, blocking};
 use ws13_bench::{frames::frame, ring, upgrade};
 
 /// Each engine whose server parses what it receives.
-const ECHOES: [&[&str]; 3] = [&[], &["--copy"], &["--epoll"]];
+const ECHOES: [&[&str]; 4] = [&[], &["--copy"], &["--epoll"], &["--tokio"]];
 
 #[test]
 fn messages_of_all_lengths_come_back() {

@@ -5,7 +5,10 @@
 //! arrived since. Sockets are registered files; no descriptor is made for them.
 
 mod buffers;
+mod on_tokio;
 mod socket;
+
+pub use on_tokio::serve_on_tokio;
 
 use crate::dialogue::{Dialogue, Next};
 use buffers::{Buffers, GROUP};
@@ -29,22 +32,10 @@ pub fn check_available() -> io::Result<()> {
 
 /// Serves for ever, each connection with a dialogue that `begin` makes.
 pub fn serve<D: Dialogue>(listener: TcpListener, begin: impl FnMut() -> D) -> io::Result<Infallible> {
-    // A connection inherits it from its listener.
-    TcpStream::from(OwnedFd::from(listener.try_clone()?)).set_nodelay(true)?;
-    let ring = build()?;
-    ring.submitter().register_files_sparse(MOST_SOCKETS)?;
-    let buffers = Buffers::register(&ring.submitter())?;
-    let server = Server {
-        ring,
-        buffers,
-        listener,
-        begin,
-        sockets: Vec::new(),
-        touched: Vec::new(),
-        gathers: Gathers::default(),
-    };
-    // The kernel has pointers to what is being sent, until the ring is gone.
-    Box::leak(Box::new(server)).run()
+    let server = Server::start(listener, begin)?;
+    loop {
+        server.pass(1)?;
+    }
 }
 
 struct Server<D, F> {
@@ -60,19 +51,36 @@ struct Server<D, F> {
 }
 
 impl<D: Dialogue, F: FnMut() -> D> Server<D, F> {
-    fn run(&mut self) -> io::Result<Infallible> {
-        self.accept()?;
-        loop {
-            match self.ring.submit_and_wait(1) {
-                Err(error) if error.raw_os_error() != Some(libc::EINTR) => return Err(error),
-                _ => self.gathers.clear(),
-            }
-            self.complete()?;
-            for index in 0..self.touched.len() {
-                self.settle(self.touched[index])?;
-            }
-            self.touched.clear();
+    fn start<'a>(listener: TcpListener, begin: F) -> io::Result<&'a mut Self>
+    where
+        Self: 'a,
+    {
+        // A connection inherits it from its listener.
+        TcpStream::from(OwnedFd::from(listener.try_clone()?)).set_nodelay(true)?;
+        let ring = build()?;
+        ring.submitter().register_files_sparse(MOST_SOCKETS)?;
+        let buffers = Buffers::register(&ring.submitter())?;
+        let (sockets, touched, gathers) = (Vec::new(), Vec::new(), Gathers::default());
+        let server = Self { ring, buffers, listener, begin, sockets, touched, gathers };
+        // The kernel has pointers to what is being sent, until the ring is gone.
+        let server = Box::leak(Box::new(server));
+        server.accept()?;
+        Ok(server)
+    }
+
+    /// One system call, and what comes of it; it waits until `want` requests are done. Says whether any were.
+    fn pass(&mut self, want: usize) -> io::Result<bool> {
+        match self.ring.submit_and_wait(want) {
+            Err(error) if error.raw_os_error() != Some(libc::EINTR) => return Err(error),
+            _ => self.gathers.clear(),
         }
+        let busy = !self.ring.completion().is_empty();
+        self.complete()?;
+        for index in 0..self.touched.len() {
+            self.settle(self.touched[index])?;
+        }
+        self.touched.clear();
+        Ok(busy)
     }
 
     /// Takes in what the kernel has done.
@@ -110,6 +118,9 @@ impl<D: Dialogue, F: FnMut() -> D> Server<D, F> {
     fn settle(&mut self, number: u32) -> io::Result<()> {
         let Some(socket) = &mut self.sockets[number as usize] else { return Ok(()) };
         socket.touched = false;
+        if socket.closed {
+            return Ok(());
+        }
         let file = Fixed(number);
         let mut wanted = [None, None];
         if !socket.sending {
@@ -117,11 +128,7 @@ impl<D: Dialogue, F: FnMut() -> D> Server<D, F> {
                 Next::Send => Some((SEND, socket.send(file, &mut self.gathers))),
                 Next::Wait => None,
                 Next::ShutDown => Some((OTHER, opcode::Shutdown::new(file, libc::SHUT_WR).build())),
-                // Receiving ends by it, and then nobody uses the file any more.
-                Next::Close if socket.receiving => {
-                    Some((OTHER, opcode::Shutdown::new(file, libc::SHUT_RDWR).build()))
-                }
-                Next::Close => Some((CLOSE, opcode::Close::new(file).build())),
+                Next::Close => socket.close(file),
             };
         }
         wanted[1] = socket.pace(file);
@@ -165,6 +172,7 @@ fn build() -> io::Result<IoUring> {
     IoUring::builder()
         .setup_single_issuer()
         .setup_defer_taskrun()
+        .setup_taskrun_flag()
         .setup_no_sqarray()
         .setup_submit_all()
         .setup_cqsize(4 * ENTRIES)

@@ -1,6 +1,6 @@
 //! A connection on the ring: which requests the kernel has for it, and what it says.
 
-use super::{GROUP, OTHER, RECEIVE, buffers::Buffers, name};
+use super::{CLOSE, GROUP, OTHER, RECEIVE, buffers::Buffers, name};
 use crate::{dialogue::Dialogue, stock::Stock};
 use io_uring::{cqueue, opcode, squeue, types::Fixed};
 use std::io::IoSlice;
@@ -14,16 +14,26 @@ pub struct Socket<D> {
     pub receiving: bool,
     /// The kernel was asked to give that request up.
     cancelling: bool,
-    /// The peer has ended its direction, or the connection broke.
+    /// Nothing is to be received any more.
     over: bool,
+    /// The kernel was asked to close it.
+    pub closed: bool,
     /// Bytes that came while a send was waiting for the peer.
     behind: usize,
 }
 
 impl<D: Dialogue> Socket<D> {
     pub fn new(dialogue: D) -> Self {
-        let (touched, sending, receiving) = (true, false, false);
-        Self { dialogue, touched, sending, receiving, cancelling: false, over: false, behind: 0 }
+        Self {
+            dialogue,
+            touched: true,
+            sending: false,
+            receiving: false,
+            cancelling: false,
+            over: false,
+            closed: false,
+            behind: 0,
+        }
     }
 
     pub fn has_received(&mut self, result: i32, flags: u32, buffers: &mut Buffers) {
@@ -69,9 +79,19 @@ impl<D: Dialogue> Socket<D> {
         }
     }
 
+    /// The request to close it; while it receives, to end that first, once: then nobody uses the file any more.
+    pub fn close(&mut self, file: Fixed) -> Option<(u64, squeue::Entry)> {
+        self.closed = !self.receiving;
+        if self.closed {
+            return Some((CLOSE, opcode::Close::new(file).build()));
+        }
+        let ends = !std::mem::replace(&mut self.over, true);
+        ends.then(|| (OTHER, opcode::Shutdown::new(file, libc::SHUT_RDWR).build()))
+    }
+
     /// The request to receive, or to stop it while the peer sends and does not take.
     pub fn pace(&mut self, file: Fixed) -> Option<(u64, squeue::Entry)> {
-        if !self.receiving && !self.over && self.behind < MARK {
+        if !self.receiving && !self.over && !self.closed && self.behind < MARK {
             self.receiving = true;
             return Some((RECEIVE, opcode::RecvMulti::new(file, GROUP).build()));
         }

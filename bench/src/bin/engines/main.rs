@@ -1,5 +1,5 @@
-//! Echo servers on io_uring: bare (`--raw`) and with ws13's core; `--epoll`: the same on epoll; `--copy`: what arrives is
-//! copied into the core's buffer.
+//! Echo servers on io_uring: bare (`--raw`) and with ws13's core; `--epoll`: the same on epoll; `--tokio`: on
+//! io_uring inside a runtime of tokio; `--copy`: what arrives is copied into the core's buffer.
 
 mod echo;
 mod raw;
@@ -41,5 +41,12 @@ fn serve<D: Dialogue>(args: &Args, begin: impl FnMut() -> D) -> io::Result<Infal
     let listener = TcpListener::bind(args.require::<String>("--listen"))?;
     println!("listening on {}", listener.local_addr()?);
     io::stdout().flush()?;
-    if args.has("--epoll") { epoll::serve(listener, begin) } else { ring::serve(listener, begin) }
+    if args.has("--epoll") {
+        return epoll::serve(listener, begin);
+    }
+    if args.has("--tokio") {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        return runtime.block_on(ring::serve_on_tokio(listener, begin));
+    }
+    ring::serve(listener, begin)
 }
