@@ -51,7 +51,7 @@ impl Counts {
         let counting = Command::new("perf")
             .args(["stat", "-x,", "--delay", DELAY_MS, "-e", &probes.events().join(","), "-p"])
             .arg(running.pid().to_string())
-            .args(["sleep", COUNTED_SECONDS])
+            .args(["sleep", SLEPT_SECONDS])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
@@ -62,7 +62,7 @@ impl Counts {
             let line = said.lines().find(|line| line.contains(name))?;
             line.split(',').next()?.parse().ok()
         };
-        let messages = load.rate * COUNTED_SECONDS.parse::<f64>().map_err(io::Error::other)?;
+        let messages = load.rate * COUNTED_SECONDS;
         let system_calls = count("sys_enter").ok_or_else(|| io::Error::other(said.clone()))? / messages;
         let allocations =
             ALLOCATING.iter().map(|function| count(&format!("probe_libc:{function},"))).sum::<Option<f64>>();
@@ -84,7 +84,8 @@ fn quietly(command: &mut Command) -> bool {
 /// What the C library's allocator is asked for by programs in Rust.
 const ALLOCATING: [&str; 4] = ["malloc", "calloc", "realloc", "posix_memalign"];
 const LIBC: &str = "/lib/x86_64-linux-gnu/libc.so.6";
-/// Inside the window of the load, which begins after half a second of warm-up.
+/// Inside the window of the load, which begins after half a second of warm-up. `perf` sleeps from the beginning of the delay.
 const DELAY_MS: &str = "700";
-const COUNTED_SECONDS: &str = "1";
+const SLEPT_SECONDS: &str = "1.7";
+const COUNTED_SECONDS: f64 = 1.0;
 const WINDOW: f64 = 2.0;

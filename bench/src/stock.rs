@@ -37,7 +37,8 @@ impl Stock {
             size if size >= 2 * SIZE && self.large.len() == LARGE_KEPT => {}
             size if size >= 2 * SIZE => self.large.push(buffer),
             size if size >= SIZE || buffer.try_reclaim(SIZE) => self.ready.push(buffer),
-            _ => self.shared.push(buffer),
+            _ if self.shared.len() < SHARED_KEPT => self.shared.push(buffer),
+            _ => {}
         }
     }
 
@@ -52,3 +53,4 @@ impl Stock {
 }
 
 const LARGE_KEPT: usize = 8;
+const SHARED_KEPT: usize = 128;

@@ -50,7 +50,10 @@ impl<D: Dialogue> Socket<D> {
                 self.over = true;
                 self.dialogue.end();
             }
-            _ => self.lose(),
+            _ => {
+                self.over = true;
+                self.dialogue.lose();
+            }
         }
     }
 
@@ -59,13 +62,8 @@ impl<D: Dialogue> Socket<D> {
         self.behind = 0;
         match usize::try_from(result) {
             Ok(len) => self.dialogue.has_sent(len, stock),
-            Err(_) => self.lose(),
+            Err(_) => self.dialogue.lose(),
         }
-    }
-
-    fn lose(&mut self) {
-        self.over = true;
-        self.dialogue.lose();
     }
 
     /// The request to send all there is: the kernel waits by itself until the peer has room.

@@ -4,7 +4,7 @@ use bytes::{Buf, BytesMut};
 use std::{collections::VecDeque, io::IoSlice};
 use ws13_bench::{
     dialogue::{Dialogue, Next},
-    stock::Stock,
+    stock::{SIZE, Stock},
     upgrade,
 };
 
@@ -63,7 +63,9 @@ impl Raw {
         let head = self.unsent.pop_front()?;
         let response = upgrade::response(&head[..upgrade::head_end(&head)?])?;
         stock.give_back(head);
-        self.unsent.push_front(BytesMut::from(response.as_bytes()));
+        let mut answer = stock.lease(SIZE);
+        answer.extend_from_slice(response.as_bytes());
+        self.unsent.push_front(answer);
         self.upgraded = true;
         Some(())
     }
