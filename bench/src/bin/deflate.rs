@@ -60,7 +60,7 @@ fn main() -> io::Result<()> {
                 LEVELS.into_iter().flat_map(|level| IN_TURN.map(|connections| (level, connections)))
             {
                 // Half a gigabyte of encoders for a table's sake is enough.
-                if (size == 1 << 20 && connections > 1) || (!takeover && connections == 64) {
+                if (size == 1 << 20 && connections > 64) || (!takeover && connections == 64) {
                     continue;
                 }
                 let setting = Setting { connections, level, takeover, histories: HISTORIES };
