@@ -18,6 +18,9 @@ const RECENT: usize = 2 * WARM;
 /// A buffer above this many bytes is not kept.
 const LARGEST_KEPT: usize = 256 << 10;
 
+/// Bytes of output, about, that an encoder is given room for at once.
+const STEP: usize = 128 << 10;
+
 #[derive(Default)]
 struct Pool {
     inflater: Option<Box<Inflate>>,
@@ -127,8 +130,10 @@ impl Encoder {
         let mut at = 0;
         loop {
             // More than the input takes by itself (level 1 makes nine bits of eight), so that the output is not full in
-            // the end: that would look as if there were more to come.
-            let room = at + input.len() + input.len() / 8 + 1024;
+            // the end: that would look as if there were more to come. Where there is much of it, more room comes when it is
+            // needed: what nobody writes to is not zeroed, and stays small enough to be kept.
+            let step = input.len().min(STEP);
+            let room = at + step + step / 8 + 1024;
             if out.len() < room {
                 out.resize(room, 0);
             }
@@ -262,5 +267,39 @@ impl Pool {
             self.warm.remove(0);
         }
         self.warm.push(warm);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Decompress, FlushDecompress};
+
+    /// Bytes that deflate cannot make smaller.
+    fn noise(len: usize) -> Vec<u8> {
+        let mut state = 1_u64;
+        let next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        };
+        std::iter::repeat_with(next).take(len).collect()
+    }
+
+    #[test]
+    fn a_long_message_comes_out_whole_in_as_many_steps_as_it_takes() {
+        for len in [STEP - 1, STEP, STEP + 1, STEP + STEP / 8 + 1019, 3 * STEP + 7] {
+            for level in [1, 3, 6, 9] {
+                for memory_level in [1, 5, 9] {
+                    let mut encoder = Encoder::new(Shape { level, memory_level, window_bits: 15 });
+                    let (message, mut out) = (noise(len), Vec::new());
+                    let written = encoder.flush(&message, &mut out);
+                    let mut inflated = Vec::with_capacity(len + 1);
+                    let mut decoder = Decompress::new(false);
+                    decoder.decompress_vec(&out[..written], &mut inflated, FlushDecompress::Sync).unwrap();
+                    assert!(inflated == message, "{len} bytes at level {level}, memory level {memory_level}");
+                    assert_eq!(out[..written][written - 4..], [0, 0, 0xff, 0xff]);
+                }
+            }
+        }
     }
 }
