@@ -94,6 +94,7 @@ impl State {
     pub(crate) fn next_fact(&mut self, mode: Mode) -> Option<FactOrEnd> {
         match self.connection.small_fact(&mut self.inbox, mode) {
             Some(fact) => Some(fact),
+            None if self.connection.awaits_frame(&self.inbox) => None,
             None => self.next_fact_of_any_kind(mode),
         }
     }

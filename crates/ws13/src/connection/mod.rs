@@ -396,6 +396,13 @@ impl Connection {
         Some(MessageRef::new(kind, place, inbox).into_message())
     }
 
+    /// Whether there is nothing to be told before more bytes arrive: all that did is handled, up to the end of a frame.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(crate) fn awaits_frame(&self, inbox: &Inbox) -> bool {
+        inbox.is_empty() && !self.receive_closed && self.outcome.is_none() && self.receiver.awaits_frame()
+    }
+
     #[inline(always)]
     fn small_message(&mut self, inbox: &mut Inbox) -> Option<(Kind, Place)> {
         if self.receive_closed || self.reported {

@@ -132,6 +132,12 @@ impl Receiver {
         }
     }
 
+    /// Whether a frame's header is next.
+    #[inline(always)]
+    pub(super) fn awaits_frame(&self) -> bool {
+        self.frame.is_none()
+    }
+
     /// The commonest case, and quickly so: a message of up to 125 bytes in one frame that is all here. Whatever else is
     /// at the front is left to `next`, which would give the same answer here, too.
     #[inline(always)]
