@@ -10,7 +10,10 @@ mod socket;
 
 pub use on_tokio::serve_on_tokio;
 
-use crate::dialogue::{Dialogue, Next};
+use crate::{
+    dialogue::{Dialogue, Next},
+    process,
+};
 use buffers::{Buffers, GROUP};
 use io_uring::{IoUring, cqueue, opcode, squeue, types::Fixed};
 use socket::{Gathers, Socket};
@@ -23,7 +26,17 @@ use std::{
 
 /// Whether there can be such a server here; if not, why.
 pub fn check_available() -> io::Result<()> {
-    build().map(drop).map_err(|error| {
+    let try_it = || {
+        process::raise_file_limit()?;
+        let ring = build()?;
+        ring.submitter().register_files_sparse(MOST_SOCKETS)?;
+        let buffers = Buffers::register(&ring.submitter())?;
+        // The kernel may write into them for as long as there is a ring.
+        drop(ring);
+        drop(buffers);
+        Ok(())
+    };
+    try_it().map_err(|error: io::Error| {
         let disabled =
             fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or("not there\n".into());
         io::Error::other(format!("no io_uring here: {error} (kernel.io_uring_disabled: {})", disabled.trim()))
@@ -72,6 +85,7 @@ impl<D: Dialogue, F: FnMut() -> D> Server<D, F> {
     fn pass(&mut self, want: usize) -> io::Result<bool> {
         match self.ring.submit_and_wait(want) {
             Err(error) if error.raw_os_error() != Some(libc::EINTR) => return Err(error),
+            // Interrupted, it had submitted all that there was before it waited.
             _ => self.gathers.clear(),
         }
         let busy = !self.ring.completion().is_empty();

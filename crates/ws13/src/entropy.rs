@@ -5,9 +5,10 @@ use crate::frame::MaskKey;
 use chacha20::ChaCha12Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 
 /// Masking keys from a ChaCha generator of 12 rounds for each thread, whose seed is the operating system's randomness, and
-/// is fetched anew for every 64 KiB of keys.
+/// is fetched anew for every 64 KiB of keys. A process that forks shares what is left of them with its child.
 ///
 /// Who sees any number of keys cannot tell the next one (RFC 6455 section 5.3). To have the operating system make
 /// each key took a third of the time that a client needs to send 64 bytes.
@@ -43,7 +44,8 @@ thread_local! {
 }
 
 struct Seeded {
-    generator: ChaCha12Rng,
+    /// Without a destructor, so that there are keys for as long as the thread runs destructors of its own.
+    generator: ManuallyDrop<ChaCha12Rng>,
     /// Numbers until the next seed.
     left: u32,
 }
@@ -56,7 +58,7 @@ impl Seeded {
     fn new() -> Self {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).expect("the operating system gives random bytes");
-        Seeded { generator: ChaCha12Rng::from_seed(seed), left: NUMBERS_OF_A_SEED - 1 }
+        Seeded { generator: ManuallyDrop::new(ChaCha12Rng::from_seed(seed)), left: NUMBERS_OF_A_SEED - 1 }
     }
 }
 
@@ -81,6 +83,23 @@ mod tests {
         let first = thousand();
         let seeds = NUMBERS_OF_A_SEED as usize / 1000 + 1;
         assert!((0..seeds).all(|_| thousand() != first));
+    }
+
+    #[test]
+    fn a_thread_that_ends_has_keys_to_the_last() {
+        struct Last;
+        impl Drop for Last {
+            fn drop(&mut self) {
+                random_u32();
+            }
+        }
+        thread_local!(static LAST: Last = const { Last });
+        // Dropped after all that is used for the first time after it.
+        let ended = std::thread::spawn(|| {
+            LAST.with(|_| ());
+            random_u32();
+        });
+        assert!(ended.join().is_ok());
     }
 
     #[test]

@@ -55,8 +55,9 @@ pub struct Deflate {
     /// encoder with more costs time, and compresses little better.
     pub send_window: usize,
     /// Connections whose last 32 KiB each thread keeps, ready to be referred to, for messages of up to 4 KiB at levels up to 6:
-    /// 64, those that send most often. Each takes up to 88 KiB of memory, 48 at level 1. The others refer back to
-    /// `send_window` bytes at most.
+    /// 64, those that send most often; 4,096 at most. Each takes up to 88 KiB of memory, 48 at level 1, and makes each
+    /// message of the thread a little slower, as they are looked through. The others refer back to `send_window` bytes at
+    /// most. Where the connections of a thread differ in this, each has its own number looked at when it sends.
     pub histories: usize,
     /// Let the server compress with its earlier messages as a dictionary: yes. No saves the client a window.
     pub server_context_takeover: bool,

@@ -28,6 +28,9 @@ const LAST: usize = 512;
 /// A match of so many bytes is good enough: no better one is looked for at that place.
 const NICE: usize = 24;
 
+/// The last bytes whose places level 1 puts in again, where others had taken them.
+const AGAIN: usize = 4 << 10;
+
 /// The room for the first bytes; doubled as it fills up.
 const FIRST: usize = 1 << 10;
 
@@ -137,8 +140,16 @@ impl Finder {
 
     /// Takes bytes off the end again.
     pub(super) fn retract(&mut self, len: usize) {
-        self.bytes.truncate(self.bytes.len() - len.min(self.bytes.len()));
-        self.indexed = self.indexed.min(self.bytes.len());
+        if len == 0 {
+            return;
+        }
+        let end = self.bytes.len() - len.min(self.bytes.len());
+        self.bytes.truncate(end);
+        self.indexed = match self.index {
+            Index::Thorough { .. } => self.indexed.min(end),
+            // They have taken the places of others, of which the last come back.
+            Index::Quick(_) => end.saturating_sub(AGAIN),
+        };
     }
 
     /// Puts every `step`th byte up to `end` into the index, as far as there are enough behind it.
@@ -195,7 +206,7 @@ impl Finder {
     }
 
     /// The bytes up to `end` are in the index, as far as they will be.
-    pub(super) fn is_indexed(&mut self, end: usize) {
+    pub(super) fn set_indexed(&mut self, end: usize) {
         self.indexed = end;
     }
 
@@ -224,8 +235,11 @@ impl Finder {
         for _ in 0..ways.long {
             let distance = usize::from(place.wrapping_sub(longs as u16));
             longs >>= 16;
-            // Those after it are older, and further away.
             if distance.wrapping_sub(1) >= limit {
+                if is_ahead(distance) {
+                    continue;
+                }
+                // Those after it are older, and further away.
                 break;
             }
             if eight(&self.bytes, at + skipped - distance) != Some(wanted) {
@@ -247,6 +261,9 @@ impl Finder {
             let distance = usize::from(place.wrapping_sub(shorts as u16));
             shorts >>= 16;
             if distance.wrapping_sub(1) >= limit {
+                if is_ahead(distance) {
+                    continue;
+                }
                 break;
             }
             let different = eight(&self.bytes, at - distance).map_or(next, |before| before ^ next);
@@ -284,6 +301,12 @@ impl Finder {
         }
         best
     }
+}
+
+/// Whether a place is that of a byte that was taken off the end again: not before this one, nor long gone.
+#[inline(always)]
+fn is_ahead(distance: usize) -> bool {
+    distance == 0 || distance > (1 << 16) - SLACK
 }
 
 /// Whether it is the best so far.

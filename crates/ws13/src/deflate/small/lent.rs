@@ -13,6 +13,9 @@ const RECENT: usize = 2;
 /// After so many messages of others, for each that may have a finder, a connection is silent.
 const SILENT: u64 = 32;
 
+/// No more are kept by a thread, whatever is asked for: they are looked through for each message.
+const MOST: usize = 4096;
+
 /// What a thread keeps.
 #[derive(Default)]
 struct Kept {
@@ -65,6 +68,7 @@ pub(super) enum State {
 /// A finder for a message of this connection, or for one that is compressed by itself; with the index of level 1, or with
 /// that of the others. `most` are kept with the history of the connection they worked for last.
 pub(super) fn take(owner: Option<Owner>, quick: bool, most: usize) -> Lent {
+    let most = most.min(MOST);
     let take = |kept: &RefCell<Kept>| kept.borrow_mut().take(owner, quick, most);
     // A thread that ends keeps nothing any more.
     KEPT.try_with(take).unwrap_or_else(|_| Kept::default().take(None, quick, most))
@@ -92,6 +96,9 @@ impl Kept {
         if let Some(at) = self.warm.iter().position(|warm| warm.owner.id == id) {
             let warm = self.warm.swap_remove(at);
             return (Some(warm.finder), State::Warm(warm.owner.bytes));
+        }
+        if most == 0 {
+            return (self.cold.take(), State::Cold);
         }
         let now = self.now;
         let Some(recent) = self.recent.iter_mut().find(|recent| recent.id == id) else {

@@ -58,7 +58,7 @@ pub(super) fn write(finder: &mut Finder, start: usize, reach: usize, out: &mut V
         out.truncate(before);
         blocks::write_stored(message, out);
     }
-    finder.is_indexed(at);
+    finder.set_indexed(at);
 }
 
 /// How many bytes at `at`, the next eight and those behind them, are the same at this distance.
