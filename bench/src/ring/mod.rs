@@ -31,9 +31,8 @@ pub fn check_available() -> io::Result<()> {
         let ring = build()?;
         ring.submitter().register_files_sparse(MOST_SOCKETS)?;
         let buffers = Buffers::register(&ring.submitter())?;
-        // The kernel may write into them for as long as there is a ring.
-        drop(ring);
-        drop(buffers);
+        // The ring goes first: for as long as it is there, the kernel may write into the buffers.
+        drop((ring, buffers));
         Ok(())
     };
     try_it().map_err(|error: io::Error| {
