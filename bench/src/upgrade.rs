@@ -2,6 +2,10 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sha1::{Digest, Sha1};
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+};
 
 /// The key and its answer that RFC 6455 (1.3) gives as an example.
 pub const SAMPLE_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -13,6 +17,28 @@ pub fn request() -> String {
         "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {SAMPLE_KEY}\r\n\r\n"
     )
+}
+
+/// Sends a request, and gives the head of the answer that accepts it. What comes behind the head is left in the stream.
+pub fn ask(stream: &mut TcpStream, request: &str) -> io::Result<String> {
+    stream.write_all(request.as_bytes())?;
+    let mut head = Vec::new();
+    while head_end(&head).is_none() {
+        let mut part = [0; 1024];
+        let here = match stream.peek(&mut part) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Ok(0) => return Err(io::Error::other("the server closed during the upgrade")),
+            here => here?,
+        };
+        let before = head.len();
+        head.extend_from_slice(&part[..here]);
+        head.truncate(head_end(&head).unwrap_or(head.len()));
+        stream.read_exact(&mut part[..head.len() - before])?;
+    }
+    if !is_accepted(&head) {
+        return Err(io::Error::other("the server refused the upgrade"));
+    }
+    Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
 /// The answer to a complete request head, or `None` where it asks for no WebSocket.
@@ -31,7 +57,7 @@ pub fn head_end(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Whether a response head accepts `request()`.
-pub fn is_accepted(head: &[u8]) -> bool {
+fn is_accepted(head: &[u8]) -> bool {
     head.starts_with(b"HTTP/1.1 101") && header(head, "sec-websocket-accept") == Some(SAMPLE_ACCEPT)
 }
 

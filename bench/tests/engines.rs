@@ -160,12 +160,8 @@ impl Server {
 
     fn upgraded(&self) -> TcpStream {
         let mut stream = self.connected();
-        stream.write_all(upgrade::request().as_bytes()).unwrap();
-        let mut head = Vec::new();
-        while upgrade::head_end(&head).is_none() {
-            head.extend(read(&mut stream, 1));
-        }
-        assert!(upgrade::is_accepted(&head), "{}", self.name);
+        let answer = upgrade::ask(&mut stream, &upgrade::request());
+        assert!(answer.is_ok(), "{}: {answer:?}", self.name);
         stream
     }
 }

@@ -445,14 +445,8 @@ fn connect(address: SocketAddr, request: &str) -> io::Result<TcpStream> {
     unsafe {
         libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, (&raw const size).cast(), 4);
     }
-    stream.write_all(request.as_bytes())?;
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while upgrade::head_end(&head).is_none() {
-        stream.read_exact(&mut byte)?;
-        head.push(byte[0]);
-    }
-    let agreed = String::from_utf8_lossy(&head).contains("permessage-deflate");
-    if !upgrade::is_accepted(&head) || agreed != request.contains("permessage-deflate") {
+    let agreed = upgrade::ask(&mut stream, request)?.contains("permessage-deflate");
+    if agreed != request.contains("permessage-deflate") {
         return Err(io::Error::other("the handshake was not as it was meant"));
     }
     Ok(stream)

@@ -311,19 +311,7 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(upgrade::request().as_bytes())?;
-    let mut head = Vec::new();
-    while upgrade::head_end(&head).is_none() {
-        let mut part = [0; 1024];
-        match stream.read(&mut part)? {
-            0 => return Err(io::Error::other("the server closed during the upgrade")),
-            read => head.extend_from_slice(&part[..read]),
-        }
-    }
-    // Nothing can follow the head: we have sent no message yet.
-    if !upgrade::is_accepted(&head) {
-        return Err(io::Error::other("the server refused the upgrade"));
-    }
+    upgrade::ask(&mut stream, &upgrade::request())?;
     Ok(stream)
 }
 

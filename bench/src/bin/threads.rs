@@ -131,16 +131,8 @@ fn connect(address: &str) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     let request = upgrade::request();
     let offer = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n\r\n";
-    stream
-        .write_all(format!("{}{offer}", request.trim_end_matches("\r\n").to_owned() + "\r\n").as_bytes())?;
-    let mut head = Vec::new();
-    while upgrade::head_end(&head).is_none() {
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        head.push(byte[0]);
-    }
-    let agreed = String::from_utf8_lossy(&head).contains("permessage-deflate");
-    if !upgrade::is_accepted(&head) || !agreed {
+    let head = upgrade::ask(&mut stream, &request.replacen("\r\n\r\n", &format!("\r\n{offer}"), 1))?;
+    if !head.contains("permessage-deflate") {
         return Err(io::Error::other("the server did not agree on compression"));
     }
     Ok(stream)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::{
-    io::{self, Read, Write},
+    io,
     net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
@@ -79,16 +79,8 @@ pub fn dial(address: SocketAddr, case: Case) -> io::Result<TcpStream> {
         Mode::Receive => format!("/source/{}", case.size),
         Mode::Ask => "/echo".to_owned(),
     };
-    stream.write_all(upgrade::request().replacen(" / ", &format!(" {path} "), 1).as_bytes())?;
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while upgrade::head_end(&head).is_none() {
-        stream.read_exact(&mut byte)?;
-        head.push(byte[0]);
-    }
-    match upgrade::is_accepted(&head) {
-        true => Ok(stream),
-        false => Err(io::Error::other("the server refused")),
-    }
+    upgrade::ask(&mut stream, &upgrade::request().replacen(" / ", &format!(" {path} "), 1))?;
+    Ok(stream)
 }
 
 pub async fn run(mut client: impl Client, case: Case, window: Duration) -> Result<Measured> {

@@ -135,7 +135,7 @@ impl Kept {
             Some(place) => *place = recent,
             None => self.recent.push(recent),
         }
-        self.next = (self.next + 1) % (RECENT * most.max(1));
+        self.next = (self.next + 1) % (RECENT * most);
     }
 
     fn give(&mut self, lent: Lent, owner: Option<Owner>) {
