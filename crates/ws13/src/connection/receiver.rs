@@ -133,6 +133,7 @@ impl Receiver {
     }
 
     /// Whether a frame's header is next.
+    #[cfg(feature = "std")]
     #[inline(always)]
     pub(super) fn awaits_frame(&self) -> bool {
         self.frame.is_none()
