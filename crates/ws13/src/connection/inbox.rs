@@ -109,6 +109,7 @@ impl Inbox {
 
     /// Before waiting for more: gives the lease back where it is not needed for an unfinished frame. A part of it may
     /// be shared still: `BytesMut::try_reclaim` tells.
+    #[inline]
     pub fn park(&mut self) -> Option<BytesMut> {
         self.release();
         self.assembled.take_if(|assembled| assembled.is_empty());

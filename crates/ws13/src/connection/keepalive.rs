@@ -79,7 +79,7 @@ impl Keepalive {
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let silence = self.silence.as_ref().map(|silence| silence.until);
         let stall = self.stall.as_ref().map(|stall| stall.until);
-        [self.next, silence, stall].into_iter().flatten().min()
+        earlier(self.next, earlier(silence, stall))
     }
 
     /// Time has come to `now`: starts clocks, and tells what is due.
@@ -207,5 +207,13 @@ impl Keepalive {
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let percent = 90 + (bits >> 33) % 21;
         Duration::try_from_secs_f64(interval.as_secs_f64() * percent as f64 / 100.0).unwrap_or(Duration::MAX)
+    }
+}
+
+/// The earlier of two points, where there are any.
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }

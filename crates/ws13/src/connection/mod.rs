@@ -223,7 +223,7 @@ impl Connection {
     /// # Errors
     /// [`Misuse::Closed`] after a Close frame, [`Misuse::MessageUnfinished`] while another message is written in
     /// parts, [`Misuse::QueueFull`] where the queue is over its cap. Nothing is queued then.
-    #[inline]
+    #[inline(always)]
     pub fn send<'a>(&mut self, message: impl Into<Outgoing<'a>>, outbox: &mut Outbox) -> Result<(), Misuse> {
         self.sender.message(message.into(), outbox, &self.config)
     }

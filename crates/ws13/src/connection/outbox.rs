@@ -242,9 +242,13 @@ impl Buf for Outbox {
     fn advance(&mut self, len: usize) {
         debug_assert!(len <= self.queued);
         let len = len.min(self.queued);
-        let mut left = len;
-        while left > 0 {
-            left -= self.advance_front(left);
+        if self.large.is_none() {
+            self.head += len;
+        } else {
+            let mut left = len;
+            while left > 0 {
+                left -= self.advance_front(left);
+            }
         }
         self.queued -= len;
         self.written += len as u64;

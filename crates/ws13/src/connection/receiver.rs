@@ -167,7 +167,7 @@ impl Receiver {
         }
         let (header, payload) = inbox.bytes_mut().get_mut(..header_len + len)?.split_at_mut(header_len);
         let key = if let [_, _, a, b, c, d] = *header { [a, b, c, d] } else { [0; 4] };
-        mask::apply(key, 0, payload);
+        mask::apply_small(key, payload);
         if kind == Kind::Text && simdutf8::basic::from_utf8(payload).is_err() {
             // Left as it was, for `next` to find the fault.
             mask::apply(key, 0, payload);

@@ -175,34 +175,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Waits for an event that is not here yet.
+    #[inline(never)]
     fn poll_fact_to_come(&mut self, cx: &mut Context<'_>, mode: Mode) -> Poll<FactOrEnd> {
         loop {
+            ready!(self.poll_step(cx));
             if let Some(fact) = self.state.next_fact(mode) {
                 return Poll::Ready(fact);
             }
-            if self.poll_write(cx).is_ready() && self.wants_shutdown() {
-                ready!(self.poll_shutdown(cx));
-                continue;
-            }
-            if self.handled >= TURN {
-                cx.waker().wake_by_ref();
-            } else if self.poll_read(cx).is_ready() {
-                continue;
-            }
-            self.handled = 0;
-            if self.poll_time(cx).is_ready() {
-                continue;
-            }
+        }
+    }
+
+    /// Waits for something from which an event may come.
+    #[inline(always)]
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if (self.is_written() || self.poll_write(cx).is_ready()) && self.wants_shutdown() {
+            return self.poll_shutdown(cx);
+        }
+        if self.handled >= TURN {
+            cx.waker().wake_by_ref();
+        } else if self.poll_read(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        self.handled = 0;
+        if self.poll_time(cx).is_pending() {
             self.park();
             self.remember_reader(cx.waker());
             return Poll::Pending;
         }
+        Poll::Ready(())
+    }
+
+    /// Whether there is nothing to write.
+    #[inline]
+    pub(super) fn is_written(&mut self) -> bool {
+        !self.has_unwritten() && !self.wants_write()
     }
 
     /// Writes what is queued, until nothing is or the stream takes no more.
-    #[inline]
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.outbox.is_empty() && !self.unflushed && !self.wants_write() {
+        if self.is_written() {
             return Poll::Ready(Ok(()));
         }
         if let Some(writers) = &self.writers {
@@ -400,6 +411,7 @@ impl<S> DerefMut for Driver<S> {
 }
 
 /// A stream that claims to have written more than it was given has lost its place.
+#[inline]
 fn at_most(offered: usize, written: usize) -> io::Result<usize> {
     if written > offered {
         return Err(io::Error::other("the stream says that it wrote more than it was given"));

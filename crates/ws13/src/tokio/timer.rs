@@ -49,7 +49,7 @@ impl Timer {
             return None;
         }
         self.keeper = Keeper::Server(Some(deadline));
-        Some(self.instant(deadline))
+        Some(instant(self.origin, deadline))
     }
 
     /// Whether the server keeps the time, and does not know of this deadline.
@@ -65,14 +65,13 @@ impl Timer {
     }
 
     /// Ready, with the time, when `deadline` has come.
+    #[inline]
     pub(super) fn poll(&mut self, deadline: Timestamp, cx: &mut Context<'_>) -> Poll<Timestamp> {
-        let at = self.instant(deadline);
         match &mut self.keeper {
             Keeper::Own(alarm) => {
-                let rings =
-                    alarm.get_or_insert_with(|| Box::new(Alarm::new(deadline, at))).poll(deadline, at, cx);
-                ready!(rings);
-                *alarm = None;
+                let alarm = alarm.get_or_insert_with(|| Box::new(Alarm::new(self.origin, deadline)));
+                ready!(alarm.poll(self.origin, deadline, cx));
+                self.keeper = Keeper::Own(None);
                 Poll::Ready(self.now())
             }
             // It has not come: the server would have said so.
@@ -82,22 +81,22 @@ impl Timer {
             }
         }
     }
+}
 
-    fn instant(&self, at: Timestamp) -> Instant {
-        self.origin + at.since(Timestamp::default())
-    }
+fn instant(origin: Instant, at: Timestamp) -> Instant {
+    origin + at.since(Timestamp::default())
 }
 
 impl Alarm {
-    fn new(armed: Timestamp, at: Instant) -> Self {
-        Alarm { sleep: Box::pin(sleep_until(at)), armed, waker: None }
+    fn new(origin: Instant, armed: Timestamp) -> Self {
+        Alarm { sleep: Box::pin(sleep_until(instant(origin, armed))), armed, waker: None }
     }
 
-    /// Ready when `deadline`, which is `at`, has come.
-    fn poll(&mut self, deadline: Timestamp, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when `deadline` has come.
+    fn poll(&mut self, origin: Instant, deadline: Timestamp, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             if deadline < self.armed {
-                self.arm(deadline, at);
+                self.arm(origin, deadline);
             }
             let same_waker = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
             if same_waker && !self.sleep.is_elapsed() {
@@ -109,12 +108,12 @@ impl Alarm {
                 return Poll::Ready(());
             }
             // It slept until an earlier deadline, which has moved on.
-            self.arm(deadline, at);
+            self.arm(origin, deadline);
         }
     }
 
-    fn arm(&mut self, deadline: Timestamp, at: Instant) {
-        self.sleep.as_mut().reset(at);
+    fn arm(&mut self, origin: Instant, deadline: Timestamp) {
+        self.sleep.as_mut().reset(instant(origin, deadline));
         (self.armed, self.waker) = (deadline, None);
     }
 }

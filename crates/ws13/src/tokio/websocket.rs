@@ -440,8 +440,10 @@ fn poll_with_room<S: AsyncRead + AsyncWrite + Unpin>(
     driver: &mut Driver<S>,
     cx: &mut Context<'_>,
 ) -> Poll<FactOrEnd> {
-    // An error shows up as the end.
-    let _ = ready!(driver.poll_in_time(cx, Driver::poll_room));
+    if !driver.has_room(0) {
+        // An error shows up as the end.
+        let _ = ready!(driver.poll_in_time(cx, Driver::poll_room));
+    }
     driver.poll_fact(cx, Mode::Whole)
 }
 
