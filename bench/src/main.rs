@@ -25,7 +25,7 @@ use ws13_bench::{
 
 const USAGE: &str = "\
 usage: ws13-bench [--rounds N] [--window SECONDS] [--counts] [--write] [SCENARIO…] [SERVER…]
-  SCENARIO  B C H D E E8 F idle churn; all of them without any
+  SCENARIO  B C H D E E8 F idle churn; all of these without any; B8 C8 H8 D8 F8: as text, as E8 is
   SERVER    the name of a row, or the start of several; without any all but those on io_uring; the floor always runs
   --rounds  measurements of each server in each scenario, 3 without it
   --window  seconds of each measurement, 2 without it
@@ -147,13 +147,17 @@ impl Plan {
         {
             fail(&format!("no scenario and no server is called {unknown}\n{USAGE}"));
         }
-        let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|other| *other == name);
+        let named = |name: &str| wanted.iter().any(|other| *other == name);
+        let asked = |name: &str| wanted.is_empty() || named(name);
         let runs = |server: &Server| {
             let named = rows.iter().any(|row| server.is_called(row));
             named || server.is_floor() || (rows.is_empty() && server.is_usual())
         };
         Self {
-            scenarios: SCENARIOS.into_iter().filter(|scenario| asked(scenario.name)).collect(),
+            scenarios: SCENARIOS
+                .into_iter()
+                .filter(|scenario| named(scenario.name) || (wanted.is_empty() && scenario.usual))
+                .collect(),
             idle: asked(IDLE),
             churn: asked(CHURN),
             servers: servers::all().into_iter().filter(runs).collect(),

@@ -17,6 +17,8 @@ pub struct Scenario {
     /// Messages each connection keeps in flight.
     pub depth: usize,
     pub kind: Kind,
+    /// Whether it runs where none is named.
+    pub usual: bool,
 }
 
 const KIB: usize = 1024;
@@ -24,18 +26,35 @@ const SMALL_READ_BUFFER: usize = 8 * KIB;
 const BULK_READ_BUFFER: usize = 128 * KIB;
 
 const fn binary(name: &'static str, connections: usize, size: usize, depth: usize) -> Scenario {
-    Scenario { name, connections, size, depth, kind: Kind::Binary }
+    Scenario { name, connections, size, depth, kind: Kind::Binary, usual: true }
 }
 
+/// Another one's messages, as text.
+const fn text(name: &'static str, of: Scenario) -> Scenario {
+    Scenario { name, kind: Kind::MixedText, usual: false, ..of }
+}
+
+const B: Scenario = binary("B", 100, 64, 1);
+const C: Scenario = binary("C", 100, 64, 16);
+const H: Scenario = binary("H", 100, 64, 64);
+const D: Scenario = binary("D", 100, KIB, 4);
+const E: Scenario = binary("E", 16, 16 * KIB, 2);
+const F: Scenario = binary("F", 4, KIB * KIB, 1);
+
 /// In the order of the report.
-pub const SCENARIOS: [Scenario; 7] = [
-    binary("B", 100, 64, 1),
-    binary("C", 100, 64, 16),
-    binary("H", 100, 64, 64),
-    binary("D", 100, KIB, 4),
-    binary("E", 16, 16 * KIB, 2),
-    Scenario { name: "E8", connections: 16, size: 16 * KIB, depth: 2, kind: Kind::MixedText },
-    binary("F", 4, KIB * KIB, 1),
+pub const SCENARIOS: [Scenario; 12] = [
+    B,
+    text("B8", B),
+    C,
+    text("C8", C),
+    H,
+    text("H8", H),
+    D,
+    text("D8", D),
+    E,
+    Scenario { usual: true, ..text("E8", E) },
+    F,
+    text("F8", F),
 ];
 
 /// The name of the memory scenario, which has no messages in flight.

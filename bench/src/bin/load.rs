@@ -293,6 +293,7 @@ fn scenario(args: &Args) -> Scenario {
         size: args.require("--size"),
         depth: args.get("--depth").unwrap_or(1).max(1),
         kind: args.get("--kind").unwrap_or(Kind::Binary),
+        usual: false,
     }
 }
 
