@@ -25,9 +25,10 @@ pub fn apply(key: MaskKey, offset: usize, payload: &mut [u8]) {
     }
 }
 
-/// As `apply`, for a frame's whole payload, and quicker where it is small.
+/// As `apply`, for a frame's whole payload of less than [`WIDE_FROM`] bytes, in the loop that calls it.
 #[inline(always)]
 pub(crate) fn apply_small(key: MaskKey, payload: &mut [u8]) {
+    debug_assert!(payload.len() < WIDE_FROM);
     xor(payload, pattern(key, 0));
 }
 
@@ -173,6 +174,16 @@ mod tests {
                     assert_eq!(wide, narrow);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn apply_small_equals_the_obvious_version_at_every_length() {
+        let bytes: Vec<u8> = (0..WIDE_FROM as u32).map(|i| (i * 7) as u8).collect();
+        for len in 0..WIDE_FROM {
+            let mut payload = bytes[..len].to_vec();
+            apply_small([1, 2, 3, 4], &mut payload);
+            assert_eq!(payload, obvious([1, 2, 3, 4], 0, &bytes[..len]));
         }
     }
 

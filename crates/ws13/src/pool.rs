@@ -1,6 +1,6 @@
 //! Buffers lent for the time of use, a small stock of them for each thread, so that an idle connection holds none.
 
-use crate::connection::LEASE;
+use crate::connection::{LEASE, OutboxBuffer};
 use bytes::BytesMut;
 use std::cell::RefCell;
 
@@ -18,7 +18,7 @@ const LARGEST_OUTGOING: usize = 256 << 10;
 struct Stock {
     read: Vec<BytesMut>,
     large: Vec<BytesMut>,
-    write: Vec<Vec<u8>>,
+    write: Vec<OutboxBuffer>,
 }
 
 thread_local! {
@@ -61,12 +61,12 @@ pub(crate) fn give_back(mut buffer: BytesMut) {
 }
 
 /// An empty buffer to queue frames in.
-pub(crate) fn lease_outgoing() -> Vec<u8> {
+pub(crate) fn lease_outgoing() -> OutboxBuffer {
     with(|stock| stock.write.pop()).flatten().unwrap_or_default()
 }
 
 /// Takes an outbox's buffer back.
-pub(crate) fn give_back_outgoing(buffer: Vec<u8>) {
+pub(crate) fn give_back_outgoing(buffer: OutboxBuffer) {
     with(|stock| {
         if buffer.capacity() <= LARGEST_OUTGOING && stock.write.len() < KEPT {
             stock.write.push(buffer);

@@ -6,7 +6,7 @@ mod common;
 use bytes::{Buf, Bytes, BytesMut};
 use common::allocation::{Cost, Counting, measure};
 use common::{Frame, connection, masked, parse, plain};
-use ws13::connection::{LEASE, SHARE_FROM};
+use ws13::connection::{LEASE, OutboxBuffer, SHARE_FROM};
 use ws13::{Config, Connection, Event, Inbox, Kind, Limits, Message, Outbox, Role};
 
 #[global_allocator]
@@ -21,7 +21,7 @@ struct Driver {
     inbox: Inbox,
     outbox: Outbox,
     leases: Vec<BytesMut>,
-    writes: Vec<Vec<u8>>,
+    writes: Vec<OutboxBuffer>,
 }
 
 impl Driver {
@@ -127,6 +127,24 @@ fn a_small_message_lent_and_echoed_allocates_nothing() {
             let expected = Frame { first, masked: role == Role::Client, payload: vec![b'a'; len] };
             assert_eq!(parse(&written), vec![expected; 51]);
         }
+    }
+}
+
+#[test]
+fn large_messages_lent_and_echoed_allocate_nothing() {
+    for (len, first) in [(SHARE_FROM, 0x82), (16 << 10, 0x82), (16 << 10, 0x81)] {
+        let mut driver = Driver::new(Role::Server, Config::default());
+        let frames = masked(first, &vec![b'a'; len]).repeat(2);
+        let mut written = Vec::with_capacity(64 * frames.len());
+        driver.echo(&frames, &mut written);
+        let ((), cost) = measure(|| {
+            for _ in 0..50 {
+                driver.echo(&frames, &mut written);
+            }
+        });
+        assert_eq!(cost, Cost { peak: 0, kept: 0, calls: 0 }, "{len} bytes");
+        let expected = Frame { first, masked: false, payload: vec![b'a'; len] };
+        assert_eq!(parse(&written), vec![expected; 102]);
     }
 }
 
@@ -333,7 +351,7 @@ fn bytes_given_by_copy_do_not_pile_up_where_frames_lie_across_the_pieces() {
 fn a_large_shared_payload_is_sent_by_a_server_without_a_copy() {
     let mut server = connection(Role::Server, Config::default());
     let mut outbox = Outbox::new();
-    outbox.lease(Vec::with_capacity(64));
+    outbox.lease(Vec::with_capacity(64).into());
     let payload = Bytes::from(vec![1; 500_000]);
     let ((), cost) = measure(|| server.send(payload.clone(), &mut outbox).unwrap());
     assert!(cost.peak < SLACK, "{cost:?}");
@@ -346,7 +364,7 @@ fn a_large_shared_payload_is_sent_by_a_server_without_a_copy() {
 fn a_large_payload_is_masked_by_a_client_in_place_or_with_one_copy_5_3() {
     let mut client = connection(Role::Client, Config::default());
     let mut outbox = Outbox::new();
-    outbox.lease(Vec::with_capacity(64));
+    outbox.lease(Vec::with_capacity(64).into());
     let payload = vec![1; 500_000];
     let kept = Bytes::from(payload.clone());
     let ((), cost) = measure(|| client.send(payload, &mut outbox).unwrap());

@@ -20,6 +20,29 @@ pub struct Outbox {
     written: u64,
 }
 
+/// What an [`Outbox`] queues into, empty: a driver keeps a few, and lends them for the time of use.
+#[derive(Debug, Default)]
+pub struct OutboxBuffer {
+    small: Vec<u8>,
+    large: Option<Box<LargeQueue>>,
+}
+
+impl OutboxBuffer {
+    /// The bytes of memory that it holds on to, but for a few.
+    pub fn capacity(&self) -> usize {
+        let slots = self.large.as_ref().map_or(0, |large| large.queue.capacity());
+        self.small.capacity() + slots * size_of::<Large>()
+    }
+}
+
+impl From<Vec<u8>> for OutboxBuffer {
+    /// A buffer for headers and small frames; those that it holds are dropped.
+    fn from(mut small: Vec<u8>) -> Self {
+        small.clear();
+        OutboxBuffer { small, large: None }
+    }
+}
+
 /// Large payloads, each with its place between the small bytes.
 #[derive(Debug, Default)]
 struct LargeQueue {
@@ -63,29 +86,31 @@ impl Outbox {
     }
 
     /// Before waiting: gives the buffer back, empty, when nothing is queued.
-    pub fn park(&mut self) -> Option<Vec<u8>> {
-        if self.queued > 0 {
-            return None;
-        }
-        self.large = None;
-        if self.small.capacity() == 0 {
+    pub fn park(&mut self) -> Option<OutboxBuffer> {
+        if self.queued > 0 || self.is_parked() {
             return None;
         }
         self.head = 0;
         let mut small = core::mem::take(&mut self.small);
         small.clear();
-        Some(small)
+        let mut large = self.large.take();
+        if let Some(large) = &mut large {
+            large.spent = None;
+        }
+        Some(OutboxBuffer { small, large })
     }
 
-    /// Whether the outbox has a buffer to queue into.
+    /// Whether the outbox has no buffer to queue into.
+    #[inline]
     pub fn is_parked(&self) -> bool {
-        self.small.capacity() == 0
+        self.small.capacity() == 0 && self.large.is_none()
     }
 
-    /// Gives a parked outbox an empty buffer to queue into; otherwise it makes one when it needs it.
-    pub fn lease(&mut self, buffer: Vec<u8>) {
-        debug_assert!(self.is_parked() && buffer.is_empty());
-        self.small = buffer;
+    /// Gives a parked outbox a buffer to queue into; otherwise it makes one when it needs it.
+    #[inline]
+    pub fn lease(&mut self, buffer: OutboxBuffer) {
+        debug_assert!(self.is_parked());
+        (self.small, self.large) = (buffer.small, buffer.large);
     }
 
     /// The buffer of a large payload that is written and no longer used, to be lent again.

@@ -170,7 +170,7 @@ impl Receiver {
         mask::apply_small(key, payload);
         if kind == Kind::Text && simdutf8::basic::from_utf8(payload).is_err() {
             // Left as it was, for `next` to find the fault.
-            mask::apply(key, 0, payload);
+            mask::apply_small(key, payload);
             return None;
         }
         inbox.lend(header_len + len);

@@ -175,7 +175,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Waits for an event that is not here yet.
-    #[inline(never)]
+    #[inline(never)] // once, behind the small messages that `poll_fact` brings into its callers' loops
     fn poll_fact_to_come(&mut self, cx: &mut Context<'_>, mode: Mode) -> Poll<FactOrEnd> {
         loop {
             ready!(self.poll_step(cx));
@@ -188,7 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Waits for something from which an event may come.
     #[inline(always)]
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if (self.is_written() || self.poll_write(cx).is_ready()) && self.wants_shutdown() {
+        if self.poll_write(cx).is_ready() && self.wants_shutdown() {
             return self.poll_shutdown(cx);
         }
         if self.handled >= TURN {
@@ -205,17 +205,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Poll::Ready(())
     }
 
-    /// Whether there is nothing to write.
-    #[inline]
-    pub(super) fn is_written(&mut self) -> bool {
-        !self.has_unwritten() && !self.wants_write()
-    }
-
     /// Writes what is queued, until nothing is or the stream takes no more.
+    #[inline(always)]
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.is_written() {
+        // Every wake-up asks, and most find nothing: where no call is made, no answer goes through memory.
+        if !self.has_unwritten() && !self.wants_write() {
             return Poll::Ready(Ok(()));
         }
+        self.poll_write_for_all(cx)
+    }
+
+    fn poll_write_for_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if let Some(writers) = &self.writers {
             // The stream remembers one waker only: this one wakes all who wait.
             let waker = Waker::from(Arc::clone(writers));

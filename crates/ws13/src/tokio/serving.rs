@@ -94,7 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             return Poll::Ready(());
         }
         // An error shows up where the handler receives.
-        let written = if self.is_written() { Poll::Ready(()) } else { self.poll_write(cx).map(|_| ()) };
+        let written = self.poll_write(cx).map(|_| ());
         if self.poll_time(cx).is_ready() {
             // There may be a Ping to write, or an end that the handler should see.
             cx.waker().wake_by_ref();
