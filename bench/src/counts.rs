@@ -5,8 +5,8 @@ use crate::{
     servers::Server,
 };
 use std::{
-    fmt, io,
-    path::Path,
+    fmt, fs, io,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 use ws13_bench::scenario::Scenario;
@@ -48,25 +48,48 @@ impl Drop for Probes {
 impl Counts {
     pub fn measure(server: &Server, home: &Path, scenario: &Scenario, probes: &Probes) -> io::Result<Self> {
         let running = Running::start(server, home, scenario.read_buffer())?;
+        let fifos = Fifos::make()?;
+        let control = format!("fifo:{0}/control,{0}/answers", fifos.0.display());
         let counting = Command::new("perf")
-            .args(["stat", "-x,", "--delay", DELAY_MS, "-e", &probes.events().join(","), "-p"])
-            .arg(running.pid().to_string())
-            .args(["sleep", SLEPT_SECONDS])
+            .args(["stat", "-x,", "--delay=-1", "--control", &control, "-e", &probes.events().join(",")])
+            .args(["-p", &running.pid().to_string()])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
-        let load = Load::of(&running, scenario, WINDOW)?;
+        let load = Load::counted(&running, scenario, WINDOW, &fifos.0);
+        quietly(Command::new("kill").args(["-INT", &counting.id().to_string()]));
         let said = counting.wait_with_output()?;
+        let load = load?;
         let said = String::from_utf8_lossy(&said.stderr).into_owned();
         let count = |name: &str| -> Option<f64> {
             let line = said.lines().find(|line| line.contains(name))?;
             line.split(',').next()?.parse().ok()
         };
-        let messages = load.rate * COUNTED_SECONDS;
+        let messages = load.messages;
         let system_calls = count("sys_enter").ok_or_else(|| io::Error::other(said.clone()))? / messages;
         let allocations =
             ALLOCATING.iter().map(|function| count(&format!("probe_libc:{function},"))).sum::<Option<f64>>();
         Ok(Self { system_calls, allocations: allocations.map(|all| all / messages).filter(|_| probes.0) })
+    }
+}
+
+/// A directory with the two fifos by which `perf` is told when to count; it goes when this does.
+struct Fifos(PathBuf);
+
+impl Fifos {
+    fn make() -> io::Result<Self> {
+        let fifos = Self(std::env::temp_dir().join(format!("ws13-bench-{}", std::process::id())));
+        fs::create_dir_all(&fifos.0)?;
+        match quietly(Command::new("mkfifo").args(["control", "answers"]).current_dir(&fifos.0)) {
+            true => Ok(fifos),
+            false => Err(io::Error::other(format!("no fifo can be made in {}", fifos.0.display()))),
+        }
+    }
+}
+
+impl Drop for Fifos {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -84,8 +107,5 @@ fn quietly(command: &mut Command) -> bool {
 /// What the C library's allocator is asked for by programs in Rust.
 const ALLOCATING: [&str; 4] = ["malloc", "calloc", "realloc", "posix_memalign"];
 const LIBC: &str = "/lib/x86_64-linux-gnu/libc.so.6";
-/// Inside the window of the load, which begins after half a second of warm-up. `perf` sleeps from the beginning of the delay.
-const DELAY_MS: &str = "700";
-const SLEPT_SECONDS: &str = "1.7";
-const COUNTED_SECONDS: f64 = 1.0;
-const WINDOW: f64 = 2.0;
+/// Seconds.
+const WINDOW: f64 = 1.0;

@@ -109,11 +109,11 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::SCENARIOS;
+    use crate::scenario::{ON_REQUEST, SCENARIOS};
 
     #[test]
     fn every_scenario_has_frames_of_equal_length() {
-        for scenario in &SCENARIOS {
+        for scenario in SCENARIOS.iter().chain(&ON_REQUEST) {
             let script = Script::new(scenario, Reply::Echo);
             assert_eq!(script.sends.len(), 2 * scenario.depth * script.send_length);
             assert!(script.replies.iter().all(|reply| reply.len() == script.reply_length));

@@ -9,10 +9,11 @@ mod report;
 mod servers;
 
 use counts::{Counts, Probes};
-use measure::{Churn, Idle, Load};
-use report::{Report, Rounds};
+use measure::{Churn, Idle, Load, Running};
+use report::{FLOOR, Report, Rounds};
 use servers::Server;
 use std::{
+    collections::HashMap,
     fmt::Display,
     path::{Path, PathBuf},
     process::Command,
@@ -20,15 +21,15 @@ use std::{
 use ws13_bench::{
     args::fail,
     process, readme,
-    scenario::{CHURN, IDLE, SCENARIOS, Scenario},
+    scenario::{CHURN, IDLE, ON_REQUEST, SCENARIOS, Scenario},
 };
 
 const USAGE: &str = "\
 usage: ws13-bench [--rounds N] [--window SECONDS] [--counts] [--write] [SCENARIO…] [SERVER…]
   SCENARIO  B C H D E E8 F idle churn; all of these without any; B8 C8 H8 D8 F8: as text, as E8 is
   SERVER    the name of a row, or the start of several; without any all but those on io_uring; the floor always runs
-  --rounds  measurements of each server in each scenario, 3 without it
-  --window  seconds of each measurement, 2 without it
+  --rounds  starts of each server in each scenario, 3 without it
+  --window  seconds that each start is measured for, in four slices between those of the others, 2 without it
   --counts  count system calls and allocations, too (needs root and perf); a run of everything does so by itself
   --write   put the tables and the plot into README.md; a run of everything does so by itself";
 
@@ -47,10 +48,7 @@ fn run(plan: &Plan) -> std::io::Result<()> {
 
     let mut report = Report::new(&servers, plan.rounds, plan.window);
     for scenario in &plan.scenarios {
-        let loads = rounds(plan.rounds, scenario.name, &servers, |server| {
-            Load::measure(server, &home, scenario, plan.window)
-        });
-        report.add_load(*scenario, loads);
+        report.add_load(*scenario, loads(plan, scenario, &servers, &home));
     }
     if plan.counts && !plan.scenarios.is_empty() {
         let probes = Probes::set();
@@ -77,21 +75,53 @@ fn run(plan: &Plan) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Every server once, then every server again. Each round begins with another server, so that none
-/// always follows the same one. What cannot be measured is said, and missing in the report.
+/// The servers, a few at a time, are started afresh for every round, and then measured in turn with the floor, a slice of the
+/// window at a time: what comes over the machine for seconds comes over all of them, and over the floor.
+fn loads(plan: &Plan, scenario: &Scenario, servers: &[&Server], home: &Path) -> Rounds<Load> {
+    let rows: Vec<_> = (FLOOR + 1..servers.len()).collect();
+    let mut all = Vec::new();
+    for start in 0..plan.rounds {
+        for group in rows.chunks(TOGETHER) {
+            let members: Vec<_> = std::iter::once(FLOOR).chain(group.iter().copied()).collect();
+            let start_one = |&index: &usize| Running::start(servers[index], home, scenario.read_buffer());
+            let running: HashMap<_, _> = members.iter().map(|index| (*index, start_one(index))).collect();
+            let title = format!("{}, start {} of {}", scenario.name, start + 1, plan.rounds);
+            all.extend(turns(SLICES, &title, servers, &members, |index| match &running[&index] {
+                Ok(running) => Load::measure(running, scenario, plan.window / SLICES as f64),
+                Err(error) => Err(std::io::Error::new(error.kind(), error.to_string())),
+            }));
+        }
+    }
+    all
+}
+
+/// Every server, then every server again.
 fn rounds<T: Display>(
     count: usize,
     scenario: &str,
     servers: &[&Server],
     measure: impl Fn(&Server) -> std::io::Result<T>,
 ) -> Rounds<T> {
-    let mut rounds = Vec::new();
-    for round in 0..count {
+    let all: Vec<_> = (0..servers.len()).collect();
+    turns(count, scenario, servers, &all, |index| measure(servers[index]))
+}
+
+/// Some of the servers, then the same again. Each turn begins with another one, so that none always follows the same.
+/// What cannot be measured is said, and missing in the report.
+fn turns<T: Display>(
+    count: usize,
+    title: &str,
+    servers: &[&Server],
+    members: &[usize],
+    measure: impl Fn(usize) -> std::io::Result<T>,
+) -> Rounds<T> {
+    let mut turns = Vec::new();
+    for turn in 0..count {
         let mut results: Vec<_> = servers.iter().map(|_| None).collect();
-        for index in (0..servers.len()).map(|index| (index + round) % servers.len()) {
-            let name = servers[index].name;
-            eprint!("{scenario}, round {} of {count}, {name}: ", round + 1);
-            results[index] = match measure(servers[index]) {
+        for place in 0..members.len() {
+            let index = members[(place + turn) % members.len()];
+            eprint!("{title}, turn {} of {count}, {}: ", turn + 1, servers[index].name);
+            results[index] = match measure(index) {
                 Ok(result) => {
                     eprintln!("{result}");
                     Some(result)
@@ -102,10 +132,15 @@ fn rounds<T: Display>(
                 }
             };
         }
-        rounds.push(results);
+        turns.push(results);
     }
-    rounds
+    turns
 }
+
+/// Slices of a window.
+const SLICES: usize = 4;
+/// Servers that are measured in turn, beside the floor.
+const TOGETHER: usize = 5;
 
 /// What is to be measured.
 struct Plan {
@@ -139,8 +174,9 @@ impl Plan {
     }
 
     fn named(names: &[String]) -> Self {
-        let is_scenario =
-            |name: &String| name == IDLE || name == CHURN || SCENARIOS.iter().any(|s| s.name == name);
+        let is_scenario = |name: &String| {
+            name == IDLE || name == CHURN || SCENARIOS.iter().chain(&ON_REQUEST).any(|s| s.name == name)
+        };
         let (wanted, rows): (Vec<_>, Vec<_>) = names.iter().partition(|name| is_scenario(name));
         if let Some(unknown) =
             rows.iter().find(|row| !servers::all().iter().any(|server| server.is_called(row)))
@@ -149,15 +185,13 @@ impl Plan {
         }
         let named = |name: &str| wanted.iter().any(|other| *other == name);
         let asked = |name: &str| wanted.is_empty() || named(name);
+        let usual = SCENARIOS.into_iter().filter(|scenario| asked(scenario.name));
         let runs = |server: &Server| {
             let named = rows.iter().any(|row| server.is_called(row));
             named || server.is_floor() || (rows.is_empty() && server.is_usual())
         };
         Self {
-            scenarios: SCENARIOS
-                .into_iter()
-                .filter(|scenario| named(scenario.name) || (wanted.is_empty() && scenario.usual))
-                .collect(),
+            scenarios: usual.chain(ON_REQUEST.into_iter().filter(|scenario| named(scenario.name))).collect(),
             idle: asked(IDLE),
             churn: asked(CHURN),
             servers: servers::all().into_iter().filter(runs).collect(),

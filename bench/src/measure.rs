@@ -1,4 +1,4 @@
-//! One measurement: a fresh server on one core, the load generator on the other.
+//! One measurement: a server on one core, the load generator on the other.
 
 use crate::servers::{Server, beside};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -18,6 +18,7 @@ use ws13_bench::{
 /// What the load generator found in a scenario.
 #[derive(Deserialize, Clone, Copy)]
 pub struct Load {
+    pub messages: f64,
     pub cpu_us_per_message: f64,
     /// The share of the window in which the server used its core.
     pub server_busy: f64,
@@ -47,13 +48,13 @@ pub struct Churn {
 
 impl Load {
     /// The least disturbed of a few tries; of one, on a quiet machine.
-    pub fn measure(server: &Server, home: &Path, scenario: &Scenario, window: f64) -> io::Result<Self> {
-        let mut best = Self::measure_once(server, home, scenario, window)?;
+    pub fn measure(running: &Running, scenario: &Scenario, window: f64) -> io::Result<Self> {
+        let mut best = Self::measure_once(running, scenario, window)?;
         for _ in 1..TRIES {
             if best.disturbed <= TOLERATED {
                 break;
             }
-            let other = Self::measure_once(server, home, scenario, window)?;
+            let other = Self::measure_once(running, scenario, window)?;
             if other.disturbed < best.disturbed {
                 best = other;
             }
@@ -61,22 +62,27 @@ impl Load {
         Ok(best)
     }
 
-    fn measure_once(server: &Server, home: &Path, scenario: &Scenario, window: f64) -> io::Result<Self> {
-        Self::of(&Running::start(server, home, scenario.read_buffer())?, scenario, window)
+    fn measure_once(running: &Running, scenario: &Scenario, window: f64) -> io::Result<Self> {
+        running.measure(arguments(scenario, window), Duration::from_secs_f64(window) + PATIENCE)
     }
 
-    /// Of a server that runs already.
-    pub fn of(running: &Running, scenario: &Scenario, window: f64) -> io::Result<Self> {
-        let options = [
-            ("--connections", scenario.connections.to_string()),
-            ("--size", scenario.size.to_string()),
-            ("--depth", scenario.depth.to_string()),
-            ("--kind", scenario.kind.name().into()),
-            ("--window", window.to_string()),
-        ];
-        let arguments = options.iter().flat_map(|(name, value)| [name.to_string(), value.clone()]).collect();
+    /// While `perf` counts, which listens on the fifos in a directory.
+    pub fn counted(running: &Running, scenario: &Scenario, window: f64, fifos: &Path) -> io::Result<Self> {
+        let mut arguments = arguments(scenario, window);
+        arguments.extend(["--perf".into(), fifos.display().to_string()]);
         running.measure(arguments, Duration::from_secs_f64(window) + PATIENCE)
     }
+}
+
+fn arguments(scenario: &Scenario, window: f64) -> Vec<String> {
+    let options = [
+        ("--connections", scenario.connections.to_string()),
+        ("--size", scenario.size.to_string()),
+        ("--depth", scenario.depth.to_string()),
+        ("--kind", scenario.kind.name().into()),
+        ("--window", window.to_string()),
+    ];
+    options.iter().flat_map(|(name, value)| [name.to_string(), value.clone()]).collect()
 }
 
 impl Idle {

@@ -29,6 +29,17 @@ pub fn cpu_time(pid: u32) -> io::Result<CpuTime> {
     Ok(total)
 }
 
+/// Nanoseconds of the CPU that a process has had, those of threads that have ended among them, to a hundredth of a second.
+pub fn cpu_time_of_all(pid: u32) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name, in brackets, may hold anything; user and system time are the 14th and 15th field, it is the second.
+    let after_name = text.rsplit(')').next().unwrap_or_default();
+    let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
+    // SAFETY: no memory is involved.
+    let per_second = check(unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as libc::c_int)?;
+    Ok(ticks.sum::<u64>() * 1_000_000_000 / per_second as u64)
+}
+
 impl std::ops::Sub for CpuTime {
     type Output = Self;
 
@@ -142,6 +153,10 @@ mod tests {
     fn reads_its_own_figures() {
         let pid = std::process::id();
         assert!(cpu_time(pid).unwrap().used > 0);
+        let spin = move || while cpu_time_of_all(pid).unwrap() < 50_000_000 {};
+        std::thread::spawn(spin).join().unwrap();
+        let gone = cpu_time_of_all(pid).unwrap();
+        assert!((50_000_000..5_000_000_000).contains(&gone), "{gone}");
         assert!(resident_bytes(pid).unwrap() > 100_000);
     }
 

@@ -58,7 +58,7 @@ impl Report {
 
     pub fn to_markdown(&self) -> String {
         let mut text = format!(
-            "Measured on {} with Linux {}, {}; {}. Medians of {} rounds of {} s.\n\n",
+            "Measured on {} with Linux {}, {}; {}. Medians of {} starts of {} s each, in four slices.\n\n",
             command("date", &["-u", "+%Y-%m-%d"]),
             read("/proc/sys/kernel/osrelease"),
             cpu_model(),
@@ -84,6 +84,9 @@ impl Report {
         let titles: Vec<_> = columns.iter().map(|column| format!(" {} |", column.title)).collect();
         let _ = writeln!(text, "| CPU time a message, times the floor's |{}", titles.concat());
         let _ = writeln!(text, "|---|{}", "---:|".repeat(columns.len()));
+        let bars: Vec<_> =
+            columns.iter().map(|column| format!(" *{:.*}* |", column.digits, column.bar)).collect();
+        let _ = writeln!(text, "| *the bar of `ws13`* |{}", bars.concat());
         for (index, name) in self.names.iter().enumerate() {
             let cells: Vec<_> = columns.iter().map(|column| format!(" {} |", column.cell(index))).collect();
             let _ = writeln!(text, "| {name} |{}", cells.concat());
@@ -198,13 +201,14 @@ fn ratios(rounds: &Rounds<Load>, index: usize) -> Vec<f64> {
 struct Column {
     title: String,
     values: Vec<Option<f64>>,
+    bar: f64,
     digits: usize,
 }
 
 impl Column {
     fn ratios(scenario: &Scenario, rounds: &Rounds<Load>) -> Self {
         let values = (0..rounds[0].len()).map(|index| some_median(&ratios(rounds, index))).collect();
-        Self { title: scenario.name.into(), values, digits: 2 }
+        Self { title: scenario.name.into(), values, bar: bar(scenario.name), digits: 2 }
     }
 
     fn bytes(rounds: &Rounds<Idle>) -> Self {
@@ -212,7 +216,7 @@ impl Column {
             rounds.iter().filter_map(|round| Some(round[index]?.bytes_per_connection)).collect()
         };
         let values = (0..rounds[0].len()).map(|index| some_median(&of(index))).collect();
-        Self { title: format!("{IDLE}, B"), values, digits: 0 }
+        Self { title: format!("{IDLE}, B"), values, bar: IDLE_BAR, digits: 0 }
     }
 
     fn cell(&self, index: usize) -> String {
@@ -245,9 +249,24 @@ fn cpu_model() -> String {
     format!("{count} cores of {}", model.map_or("an unknown CPU", |(_, name)| name))
 }
 
+/// What `ws13 serve echo` is to stay under, of binary messages and of text.
+fn bar(scenario: &str) -> f64 {
+    match scenario {
+        "B" | "B8" => 1.05,
+        "C" | "C8" => 1.10,
+        "H" | "H8" => 1.20,
+        "D" | "D8" => 1.07,
+        "E" => 1.12,
+        "E8" => 1.45,
+        _ => 1.38,
+    }
+}
+
+/// Bytes of an idle connection.
+const IDLE_BAR: f64 = 1500.0;
 pub const MARK: &str = "<!-- results -->";
 /// The floor is the first server.
-const FLOOR: usize = 0;
+pub const FLOOR: usize = 0;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! Buffers of a thread, lent for the time of use, so that the same few stay in the caches.
 
 use bytes::BytesMut;
+use ws13::connection::OutboxBuffer;
 
 /// Bytes of a buffer to receive into.
 pub const SIZE: usize = 64 << 10;
@@ -12,7 +13,7 @@ pub struct Stock {
     shared: Vec<BytesMut>,
     /// Of at least twice [`SIZE`], for large frames.
     large: Vec<BytesMut>,
-    outgoing: Vec<Vec<u8>>,
+    outgoing: Vec<OutboxBuffer>,
 }
 
 impl Stock {
@@ -43,11 +44,11 @@ impl Stock {
     }
 
     /// An empty buffer to queue frames in.
-    pub fn lease_outgoing(&mut self) -> Vec<u8> {
+    pub fn lease_outgoing(&mut self) -> OutboxBuffer {
         self.outgoing.pop().unwrap_or_default()
     }
 
-    pub fn give_back_outgoing(&mut self, buffer: Vec<u8>) {
+    pub fn give_back_outgoing(&mut self, buffer: OutboxBuffer) {
         self.outgoing.push(buffer);
     }
 }

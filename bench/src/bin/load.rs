@@ -4,9 +4,11 @@
 
 use serde_json::json;
 use std::{
+    fs::File,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     os::fd::AsRawFd,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 use ws13_bench::{
@@ -66,13 +68,15 @@ fn measure_churn(args: &Args) -> io::Result<serde_json::Value> {
     };
     come_and_go(count / 10)?;
     std::thread::sleep(SETTLE / 2);
-    let (before, cpu, began) = (process::resident_bytes(pid)?, process::cpu_time(pid)?, Instant::now());
+    let before = process::resident_bytes(pid)?;
+    // Also of the threads that came and went with a connection.
+    let (cpu, began) = (process::cpu_time_of_all(pid)?, Instant::now());
     come_and_go(count)?;
-    let (cpu, seconds) = (process::cpu_time(pid)? - cpu, began.elapsed().as_secs_f64());
+    let (cpu, seconds) = (process::cpu_time_of_all(pid)? - cpu, began.elapsed().as_secs_f64());
     std::thread::sleep(SETTLE / 2);
     let grown = process::resident_bytes(pid)? as f64 - before as f64;
     Ok(json!({
-        "cpu_us_per_handshake": cpu.used as f64 / 1e3 / count as f64,
+        "cpu_us_per_handshake": cpu as f64 / 1e3 / count as f64,
         "rate": count as f64 / seconds,
         "grown": grown,
     }))
@@ -81,17 +85,20 @@ fn measure_churn(args: &Args) -> io::Result<serde_json::Value> {
 fn measure_load(args: &Args) -> io::Result<serde_json::Value> {
     let pid = args.require("--pid");
     let script = Script::new(&scenario(args), reply(args));
-    let warm_up = Duration::from_secs_f64(args.get("--warm-up").unwrap_or(0.5));
+    let warm_up = Duration::from_secs_f64(args.get("--warm-up").unwrap_or(0.25));
     let window = Duration::from_secs_f64(args.get("--window").unwrap_or(2.0));
     let streams = connect_all(args)?;
     let mut load = Load::new(&script, streams)?;
     load.start()?;
+    let mut perf = args.get::<PathBuf>("--perf").map(|fifos| Perf::open(&fifos)).transpose()?;
 
     load.run(warm_up)?;
     load.latencies.clear();
+    perf.as_mut().map_or(Ok(()), |perf| perf.tell("enable"))?;
     let (server, own) = (process::cpu_time(pid)?, process::cpu_time(std::process::id())?);
     let (messages, began) = (load.messages, Instant::now());
     load.run(window)?;
+    perf.as_mut().map_or(Ok(()), |perf| perf.tell("disable"))?;
     let (server, own) = (process::cpu_time(pid)? - server, process::cpu_time(std::process::id())? - own);
     let messages = load.messages - messages;
     let seconds = began.elapsed().as_secs_f64();
@@ -111,6 +118,25 @@ fn measure_load(args: &Args) -> io::Result<serde_json::Value> {
         "p99_us": microseconds(0.99),
         "p999_us": microseconds(0.999),
     }))
+}
+
+/// A `perf stat` that counts while it is told to.
+struct Perf {
+    control: File,
+    answers: File,
+}
+
+impl Perf {
+    /// By the fifos `control` and `answers` in a directory.
+    fn open(fifos: &Path) -> io::Result<Self> {
+        let control = File::options().write(true).open(fifos.join("control"))?;
+        Ok(Self { control, answers: File::open(fifos.join("answers"))? })
+    }
+
+    fn tell(&mut self, order: &str) -> io::Result<()> {
+        writeln!(self.control, "{order}")?;
+        self.answers.read_exact(&mut [0; b"ack\n\0".len()])
+    }
 }
 
 /// All connections, and what has been measured so far.
@@ -293,7 +319,6 @@ fn scenario(args: &Args) -> Scenario {
         size: args.require("--size"),
         depth: args.get("--depth").unwrap_or(1).max(1),
         kind: args.get("--kind").unwrap_or(Kind::Binary),
-        usual: false,
     }
 }
 
