@@ -25,7 +25,7 @@ pub fn apply(key: MaskKey, offset: usize, payload: &mut [u8]) {
     }
 }
 
-/// As `apply`, for a frame's whole payload of less than [`WIDE_FROM`] bytes, in the loop that calls it.
+/// As `apply`, for a frame's whole payload of less than [`WIDE_FROM`] bytes, inlined into its caller.
 #[inline(always)]
 pub(crate) fn apply_small(key: MaskKey, payload: &mut [u8]) {
     debug_assert!(payload.len() < WIDE_FROM);

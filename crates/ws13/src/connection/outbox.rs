@@ -14,7 +14,7 @@ pub struct Outbox {
     /// Headers and small frames; those before `head` are written.
     small: Vec<u8>,
     head: usize,
-    /// Large payloads; from the first one on, until the outbox is parked.
+    /// Large payloads; from the first one on, or with a buffer that has had some, until the outbox is parked.
     large: Option<Box<LargeQueue>>,
     queued: usize,
     written: u64,
@@ -36,7 +36,7 @@ impl OutboxBuffer {
 }
 
 impl From<Vec<u8>> for OutboxBuffer {
-    /// A buffer for headers and small frames; those that it holds are dropped.
+    /// A buffer for headers and small frames: keeps its capacity, drops its bytes.
     fn from(mut small: Vec<u8>) -> Self {
         small.clear();
         OutboxBuffer { small, large: None }
@@ -94,8 +94,10 @@ impl Outbox {
         let mut small = core::mem::take(&mut self.small);
         small.clear();
         let mut large = self.large.take();
-        if let Some(large) = &mut large {
-            large.spent = None;
+        if let Some(LargeQueue { queue, spent }) = large.as_deref_mut() {
+            debug_assert!(queue.is_empty());
+            queue.clear();
+            *spent = None;
         }
         Some(OutboxBuffer { small, large })
     }
@@ -106,7 +108,8 @@ impl Outbox {
         self.small.capacity() == 0 && self.large.is_none()
     }
 
-    /// Gives a parked outbox a buffer to queue into; otherwise it makes one when it needs it.
+    /// Gives a [parked](Outbox::is_parked) outbox a buffer to queue into; without one it makes its own when it needs it.
+    /// In an outbox that is not parked it would take the place of what is queued.
     #[inline]
     pub fn lease(&mut self, buffer: OutboxBuffer) {
         debug_assert!(self.is_parked());
@@ -135,21 +138,23 @@ impl Outbox {
     /// Queues a header and its payload, which is not copied.
     pub(super) fn push_large(&mut self, header: &[u8], payload: Bytes) {
         self.small.extend_from_slice(header);
-        self.queued += header.len() + payload.len();
-        let (after, header_len) = (self.small.len(), header.len());
-        self.large.get_or_insert_default().queue.push_back(Large {
-            after,
-            header_len,
-            payload,
-            begun: false,
-        });
+        self.queued += header.len();
+        self.push_payload(header.len(), payload);
     }
 
     /// Queues a frame that is shared, header and all.
     pub(super) fn push_frame(&mut self, frame: Bytes) {
-        self.queued += frame.len();
-        let large = Large { after: self.small.len(), header_len: 0, payload: frame, begun: false };
-        self.large.get_or_insert_default().queue.push_back(large);
+        self.push_payload(0, frame);
+    }
+
+    /// A payload after what is queued already, of which `header_len` bytes are its header.
+    fn push_payload(&mut self, header_len: usize, payload: Bytes) {
+        // One without bytes would never be written, and stay for ever.
+        if !payload.is_empty() {
+            self.queued += payload.len();
+            let large = Large { after: self.small.len(), header_len, payload, begun: false };
+            self.large.get_or_insert_default().queue.push_back(large);
+        }
     }
 
     /// Queues a small frame ahead of all large ones that have not begun to be written: the next frame boundary that
@@ -350,8 +355,19 @@ mod tests {
         let mut outbox = mixed();
         assert!(outbox.park().is_none());
         drain(&mut outbox, 7);
-        assert!(outbox.park().is_some());
+        let buffer = outbox.park().unwrap();
+        assert!(buffer.small.is_empty() && buffer.small.capacity() > 0);
+        assert!(buffer.large.as_ref().is_some_and(|large| large.queue.is_empty() && large.spent.is_none()));
+        assert!(outbox.park().is_none());
         assert!(outbox.small.capacity() == 0 && outbox.large.is_none());
         assert_eq!(outbox.written(), 27);
+        // What another one queued into it before is not to be seen.
+        let mut other = Outbox::new();
+        other.lease(buffer);
+        other.push_small(|small| small.extend_from_slice(b"one"));
+        other.push_large(b"H2", Bytes::new());
+        assert_eq!(drain(&mut other, 2), b"oneH2");
+        other.push_large(b"H3", Bytes::from_static(b"payload3"));
+        assert_eq!(drain(&mut other, 4), b"H3payload3");
     }
 }

@@ -47,7 +47,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => prop_oneof![1..60u16, 1..40_000u16].prop_map(Step::Small),
-        2 => (0..40_000u16).prop_map(Step::Large),
+        2 => (1..40_000u16).prop_map(Step::Large),
         2 => (1..20u8).prop_map(Step::Ahead),
         3 => (0..60_000u16).prop_map(Step::Advance),
     ]

@@ -215,6 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.poll_write_for_all(cx)
     }
 
+    /// As `poll_write`, and has all woken who wait where one stream is written by several.
     fn poll_write_for_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if let Some(writers) = &self.writers {
             // The stream remembers one waker only: this one wakes all who wait.
