@@ -79,10 +79,13 @@ fn run(plan: &Plan) -> std::io::Result<()> {
 /// window at a time: what comes over the machine for seconds comes over all of them, and over the floor.
 fn loads(plan: &Plan, scenario: &Scenario, servers: &[&Server], home: &Path) -> Rounds<Load> {
     let rows: Vec<_> = (FLOOR + 1..servers.len()).collect();
+    // The floor may be all there is.
+    let groups = rows.len().div_ceil(TOGETHER).max(1);
     let mut all = Vec::new();
     for start in 0..plan.rounds {
-        for group in rows.chunks(TOGETHER) {
-            let members: Vec<_> = std::iter::once(FLOOR).chain(group.iter().copied()).collect();
+        for group in 0..groups {
+            let others = rows.iter().skip(group * TOGETHER).take(TOGETHER);
+            let members: Vec<_> = std::iter::once(&FLOOR).chain(others).copied().collect();
             let start_one = |&index: &usize| Running::start(servers[index], home, scenario.read_buffer());
             let running: HashMap<_, _> = members.iter().map(|index| (*index, start_one(index))).collect();
             let title = format!("{}, start {} of {}", scenario.name, start + 1, plan.rounds);

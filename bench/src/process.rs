@@ -21,7 +21,8 @@ pub struct CpuTime {
 pub fn cpu_time(pid: u32) -> io::Result<CpuTime> {
     let mut total = CpuTime { used: 0, waited: 0 };
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let text = fs::read_to_string(task?.path().join("schedstat"))?;
+        // A thread may end between the two calls.
+        let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
         let mut fields = text.split_whitespace().map_while(|field| field.parse::<u64>().ok());
         total.used += fields.next().unwrap_or(0);
         total.waited += fields.next().unwrap_or(0);
@@ -44,7 +45,10 @@ impl std::ops::Sub for CpuTime {
     type Output = Self;
 
     fn sub(self, earlier: Self) -> Self {
-        Self { used: self.used - earlier.used, waited: self.waited.saturating_sub(earlier.waited) }
+        Self {
+            used: self.used.saturating_sub(earlier.used),
+            waited: self.waited.saturating_sub(earlier.waited),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The tables: medians over the rounds, and ratios to the floor of the same round.
+//! The tables: medians over the turns, and ratios to the floor of the same turn.
 
 use crate::{
     counts::Counts,
@@ -12,7 +12,7 @@ use ws13_bench::{
     stats::median,
 };
 
-/// For each round, the result of each server in their order; `None` where it failed.
+/// For each turn, the result of each server in their order; `None` where it failed.
 pub type Rounds<T> = Vec<Vec<Option<T>>>;
 
 pub struct Report {
@@ -58,7 +58,7 @@ impl Report {
 
     pub fn to_markdown(&self) -> String {
         let mut text = format!(
-            "Measured on {} with Linux {}, {}; {}. Medians of {} starts of {} s each, in four slices.\n\n",
+            "Measured on {} with Linux {}, {}; {}. Medians of {} rounds; windows of {} s.\n\n",
             command("date", &["-u", "+%Y-%m-%d"]),
             read("/proc/sys/kernel/osrelease"),
             cpu_model(),
@@ -116,7 +116,7 @@ impl Report {
         }
         let _ = writeln!(
             text,
-            "\nCounted by the kernel over a second in the middle of a run; an allocation is a call of malloc, calloc, \
+            "\nCounted by the kernel during a second of load, and divided by the messages of that second; an allocation is a call of malloc, calloc, \
              realloc or posix_memalign."
         );
     }
@@ -168,20 +168,25 @@ impl Report {
             let of = |figure: fn(&Load) -> f64| median(&all.iter().map(figure).collect::<Vec<_>>());
             let _ = writeln!(
                 text,
-                "| {name} | {:.3} | {:.2} | {:.2}, {:.2} | {:.0} | {:.0} % | {:.0} % | {:.0} | {:.0} | {:.0} |",
+                "| {name} | {:.3} | {:.2} | {:.2}, {:.2} | {:.0} | {:.0} % | {} | {:.0} | {:.0} | {:.0} |",
                 of(|load| load.cpu_us_per_message),
                 median(&ratios),
                 ratios.iter().copied().fold(f64::INFINITY, f64::min),
                 ratios.iter().copied().fold(0.0, f64::max),
                 of(|load| load.rate),
                 of(|load| load.server_busy) * 100.0,
-                of(|load| load.disturbed) * 100.0,
+                disturbed(of(|load| load.disturbed)),
                 of(|load| load.p50_us),
                 of(|load| load.p99_us),
                 of(|load| load.p999_us),
             );
         }
     }
+}
+
+/// More than all of the window: threads that waited for each other.
+fn disturbed(share: f64) -> String {
+    if share > 1.0 { "-".into() } else { format!("{:.0} %", share * 100.0) }
 }
 
 fn counts_cell(rounds: &Rounds<Counts>, index: usize) -> String {
@@ -258,7 +263,8 @@ fn bar(scenario: &str) -> f64 {
         "D" | "D8" => 1.07,
         "E" => 1.12,
         "E8" => 1.45,
-        _ => 1.38,
+        "F" | "F8" => 1.38,
+        _ => f64::NAN,
     }
 }
 
