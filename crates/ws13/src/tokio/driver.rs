@@ -212,11 +212,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if !self.has_unwritten() && !self.wants_write() {
             return Poll::Ready(Ok(()));
         }
-        self.poll_write_for_all(cx)
+        self.poll_write_queued(cx)
     }
 
-    /// As `poll_write`, and has all woken who wait where one stream is written by several.
-    fn poll_write_for_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    /// As `poll_write`, where there is something to write: has all woken who wait for the stream.
+    fn poll_write_queued(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if let Some(writers) = &self.writers {
             // The stream remembers one waker only: this one wakes all who wait.
             let waker = Waker::from(Arc::clone(writers));
