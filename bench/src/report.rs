@@ -116,8 +116,8 @@ impl Report {
         }
         let _ = writeln!(
             text,
-            "\nCounted by the kernel during a second of load, and divided by the messages of that second; an allocation is a call of malloc, calloc, \
-             realloc or posix_memalign."
+            "\nCounted by the kernel during a second of load, and divided by the messages of that second; an allocation \
+             is a call of malloc, calloc, realloc or posix_memalign."
         );
     }
 

@@ -94,11 +94,15 @@ fn measure_load(args: &Args) -> io::Result<serde_json::Value> {
 
     load.run(warm_up)?;
     load.latencies.clear();
-    perf.as_mut().map_or(Ok(()), |perf| perf.tell("enable"))?;
+    if let Some(perf) = &mut perf {
+        perf.tell("enable")?;
+    }
     let (server, own) = (process::cpu_time(pid)?, process::cpu_time(std::process::id())?);
     let (messages, began) = (load.messages, Instant::now());
     load.run(window)?;
-    perf.as_mut().map_or(Ok(()), |perf| perf.tell("disable"))?;
+    if let Some(perf) = &mut perf {
+        perf.tell("disable")?;
+    }
     let (server, own) = (process::cpu_time(pid)? - server, process::cpu_time(std::process::id())? - own);
     let messages = load.messages - messages;
     let seconds = began.elapsed().as_secs_f64();
