@@ -97,6 +97,8 @@ pub(crate) fn examples() -> Outcome {
     run(&mut cargo("build --workspace --examples --all-features"))?;
     build_foreign(&tools::root().join("tests/foreign/rust"))?;
     ws13()?;
+    // The README's first command names no package.
+    run(&mut cargo("run --quiet --release -- --version"))?;
     autobahn_client().map(drop)
 }
 
