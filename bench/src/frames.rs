@@ -35,6 +35,7 @@ impl Script {
             let payload = match scenario.kind {
                 Kind::Binary => random.bytes(scenario.size),
                 Kind::MixedText => mixed_text(scenario.size, index),
+                Kind::AsciiText => random.bytes(scenario.size).iter().map(|byte| b' ' + byte % 95).collect(),
             };
             let sent = frame(opcode, Some((random.next() as u32).to_le_bytes()), &payload);
             replies.push(match reply {

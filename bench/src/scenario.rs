@@ -6,6 +6,8 @@ pub enum Kind {
     Binary,
     /// Text with characters of one to four bytes, so that UTF-8 validation has work to do.
     MixedText,
+    /// Text of one byte a character, as JSON and most of what programs say to each other.
+    AsciiText,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -27,9 +29,9 @@ const fn binary(name: &'static str, connections: usize, size: usize, depth: usiz
     Scenario { name, connections, size, depth, kind: Kind::Binary }
 }
 
-/// Another one's messages, as text.
-const fn text(name: &'static str, of: Scenario) -> Scenario {
-    Scenario { name, kind: Kind::MixedText, ..of }
+/// Another one's messages, of another kind.
+const fn with(name: &'static str, kind: Kind, of: Scenario) -> Scenario {
+    Scenario { name, kind, ..of }
 }
 
 const B: Scenario = binary("B", 100, 64, 1);
@@ -40,11 +42,19 @@ const E: Scenario = binary("E", 16, 16 * KIB, 2);
 const F: Scenario = binary("F", 4, KIB * KIB, 1);
 
 /// In the order of the report.
-pub const SCENARIOS: [Scenario; 7] = [B, C, H, D, E, text("E8", E), F];
+pub const SCENARIOS: [Scenario; 7] = [B, C, H, D, E, with("E8", Kind::MixedText, E), F];
 
 /// Those that run only when they are named.
-pub const ON_REQUEST: [Scenario; 5] =
-    [text("B8", B), text("C8", C), text("H8", H), text("D8", D), text("F8", F)];
+pub const ON_REQUEST: [Scenario; 8] = [
+    with("B8", Kind::MixedText, B),
+    with("C7", Kind::AsciiText, C),
+    with("C8", Kind::MixedText, C),
+    with("H7", Kind::AsciiText, H),
+    with("H8", Kind::MixedText, H),
+    with("D8", Kind::MixedText, D),
+    with("E7", Kind::AsciiText, E),
+    with("F8", Kind::MixedText, F),
+];
 
 /// The name of the memory scenario, which has no messages in flight.
 pub const IDLE: &str = "idle";
@@ -66,7 +76,11 @@ impl Scenario {
             size if size >= KIB => format!("{} KiB", size / KIB),
             size => format!("{size} B"),
         };
-        let kind = if self.kind == Kind::MixedText { " mixed UTF-8 text" } else { "" };
+        let kind = match self.kind {
+            Kind::Binary => "",
+            Kind::MixedText => " mixed UTF-8 text",
+            Kind::AsciiText => " ASCII text",
+        };
         format!("{} connections, {size}{kind}, depth {}", self.connections, self.depth)
     }
 }
@@ -76,13 +90,14 @@ impl Kind {
         match self {
             Kind::Binary => "binary",
             Kind::MixedText => "mixed",
+            Kind::AsciiText => "ascii",
         }
     }
 
     pub fn opcode(self) -> u8 {
         match self {
             Kind::Binary => 2,
-            Kind::MixedText => 1,
+            Kind::MixedText | Kind::AsciiText => 1,
         }
     }
 }
@@ -91,6 +106,9 @@ impl std::str::FromStr for Kind {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {
-        [Kind::Binary, Kind::MixedText].into_iter().find(|kind| kind.name() == name).ok_or(())
+        [Kind::Binary, Kind::MixedText, Kind::AsciiText]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or(())
     }
 }

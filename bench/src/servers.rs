@@ -10,14 +10,12 @@ pub struct Server {
 }
 
 enum Kind {
-    Floor,
+    /// A program of this package that parses nothing.
+    Raw(&'static str),
     /// The `ws13` command of this checkout.
     Command,
     /// A program of this package, and how it is asked to differ.
-    Program {
-        name: &'static str,
-        option: Option<&'static str>,
-    },
+    Program { name: &'static str, option: Option<&'static str> },
     /// The study of io_uring: runs only when it is named.
     Engine(&'static [&'static str]),
 }
@@ -28,7 +26,8 @@ pub fn all() -> Vec<Server> {
     let plain = |name| row(name, Kind::Program { name, option: None });
     let with = |name, program, option| row(name, Kind::Program { name: program, option: Some(option) });
     vec![
-        row(FLOOR, Kind::Floor),
+        row(FLOOR, Kind::Raw("floor")),
+        row("raw-tokio", Kind::Raw("raw-tokio")),
         row("ws13", Kind::Command),
         row("ws13-lent", Kind::Program { name: "ws13-echo", option: None }),
         with("ws13-owned", "ws13-echo", "--owned"),
@@ -64,13 +63,13 @@ const BATCHED: &str = "--batched";
 
 impl Server {
     pub fn is_floor(&self) -> bool {
-        matches!(self.kind, Kind::Floor)
+        self.name == FLOOR
     }
 
     /// Whether replies come back masked, as they were sent.
     pub fn parses_nothing(&self) -> bool {
         match self.kind {
-            Kind::Floor => true,
+            Kind::Raw(_) => true,
             Kind::Engine(options) => options.contains(&RAW),
             Kind::Command | Kind::Program { .. } => false,
         }
@@ -84,7 +83,7 @@ impl Server {
     /// The program of this package that has to be built.
     pub fn program(&self) -> Option<&'static str> {
         match self.kind {
-            Kind::Floor => Some("floor"),
+            Kind::Raw(name) => Some(name),
             Kind::Command => None,
             Kind::Program { name, .. } => Some(name),
             Kind::Engine(_) => Some("engines"),
@@ -126,7 +125,7 @@ impl Server {
         let listen = ["--listen", "127.0.0.1:0"];
         let mut arguments: Vec<String> = listen.map(String::from).to_vec();
         match self.kind {
-            Kind::Floor => {}
+            Kind::Raw(_) => {}
             Kind::Engine(options) => arguments.extend(options.iter().copied().map(String::from)),
             Kind::Command => {
                 arguments.splice(
