@@ -92,7 +92,7 @@ impl State {
     /// The next event that the inbox holds; after the end, the end.
     #[inline(always)]
     pub(crate) fn next_fact(&mut self, mode: Mode) -> Option<FactOrEnd> {
-        match self.connection.small_fact(&mut self.inbox, mode) {
+        match self.connection.short_fact(&mut self.inbox, mode) {
             Some(fact) => Some(fact),
             None if self.connection.awaits_frame(&self.inbox) => None,
             None => self.next_fact_of_any_kind(mode),

@@ -50,6 +50,8 @@ pub use stats::Stats;
 use crate::close::CloseFrame;
 use crate::error::{Fault, Lost, Misuse};
 use crate::extension::Claims;
+#[cfg(feature = "tokio")]
+use crate::frame::MAX_CONTROL_PAYLOAD;
 use crate::frame::OpCode;
 use crate::limits::Config;
 use crate::message::Kind;
@@ -189,7 +191,7 @@ impl Connection {
     /// Answers (Pong, Close) are in the outbox when this returns. After [`Event::Closed`] it always gives `None`.
     #[inline(always)]
     pub fn receive<'a>(&mut self, inbox: &'a mut Inbox, outbox: &mut Outbox) -> Option<Event<'a>> {
-        if let Some((kind, place)) = self.small_message(inbox) {
+        if let Some((kind, place)) = self.short_message(inbox, usize::MAX) {
             return Some(Event::Message(MessageRef::new(kind, place, inbox)));
         }
         let fact = self.next_fact(inbox, outbox, Mode::Whole)?;
@@ -377,22 +379,23 @@ impl Connection {
         self.reported
     }
 
-    /// The next fact, where it is a small message that is all here.
+    /// The next fact, where it is a short message that is all here.
     #[cfg(feature = "std")]
     #[inline(always)]
-    pub(crate) fn small_fact(&mut self, inbox: &mut Inbox, mode: Mode) -> Option<FactOrEnd> {
+    pub(crate) fn short_fact(&mut self, inbox: &mut Inbox, mode: Mode) -> Option<FactOrEnd> {
         if mode != Mode::Whole {
             return None;
         }
-        let (kind, place) = self.small_message(inbox)?;
+        let (kind, place) = self.short_message(inbox, usize::MAX)?;
         Some(FactOrEnd::Fact(Fact::Message { kind, place }))
     }
 
-    /// The next message for keeps, where it is small and all here.
+    /// The next message for keeps, where it is small and all here: where it is known to be small, no code for sharing a
+    /// large one comes with it into the caller.
     #[cfg(feature = "tokio")]
     #[inline(always)]
     pub(crate) fn next_small_message(&mut self, inbox: &mut Inbox) -> Option<Message> {
-        let (kind, place) = self.small_message(inbox)?;
+        let (kind, place) = self.short_message(inbox, MAX_CONTROL_PAYLOAD)?;
         Some(MessageRef::new(kind, place, inbox).into_message())
     }
 
@@ -404,15 +407,15 @@ impl Connection {
     }
 
     #[inline(always)]
-    fn small_message(&mut self, inbox: &mut Inbox) -> Option<(Kind, Place)> {
+    fn short_message(&mut self, inbox: &mut Inbox, max: usize) -> Option<(Kind, Place)> {
         if self.receive_closed || self.reported {
             return None;
         }
-        self.receiver.small_message(inbox, &self.config.limits)
+        self.receiver.short_message(inbox, &self.config.limits, max)
     }
 
-    /// As `receive`, but tells where the payload stands instead of lending it. `small_fact` gives the same, and sooner,
-    /// where a small message is next.
+    /// As `receive`, but tells where the payload stands instead of lending it. `short_fact` gives the same, and sooner,
+    /// where a short message is next.
     pub(crate) fn next_fact(
         &mut self,
         inbox: &mut Inbox,

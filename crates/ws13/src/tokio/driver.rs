@@ -7,13 +7,14 @@ use crate::connection::{Connection, FactOrEnd, Inbox, Mode};
 use crate::error::{Error, Lost};
 use crate::pool;
 use crate::state::State;
-use bytes::Buf;
+use crate::trusted;
+use bytes::{Buf, BytesMut};
 use std::io::{self, IoSlice};
 use std::ops::{Deref, DerefMut};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 /// A connection on its stream.
@@ -45,8 +46,8 @@ pub(super) struct Driver<S> {
 /// "Input handled in one go" before other tasks get their turn, in bytes.
 const TURN: u32 = 256 << 10;
 
-/// Slices of one vectored write; more do not pay.
-const SLICES: usize = 64;
+/// Slices of one vectored write. They are made anew each time, and a lease holds no more than eight payloads that are not copied.
+const SLICES: usize = 16;
 
 impl<S> Driver<S> {
     /// The server says that the time it was told has come.
@@ -104,6 +105,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if !self.task.as_ref().is_some_and(|task| task.will_wake(waker)) {
             self.task = Some(waker.clone());
         }
+    }
+
+    /// Polls something that may have to wait until the stream takes more; of those who share it, whoever waits is woken then.
+    #[inline(always)]
+    pub(super) fn poll_among_writers<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        // Who is alone is woken by the stream itself.
+        let mut listed = !self.shared;
+        let polled = loop {
+            let polled = poll(self, cx);
+            if polled.is_ready() || listed || !self.has_unwritten() {
+                break polled;
+            }
+            self.add_writer(cx.waker());
+            // It may have become writable before we were on the list.
+            listed = true;
+        };
+        if let Some(writers) = &self.writers {
+            if self.is_lost() {
+                writers.wake_all();
+            }
+        }
+        polled
     }
 
     /// As `poll`, for one who has no timer: who receives has to keep the time of what now waits to be written.
@@ -166,6 +193,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Waits for the next event; what is queued is always written before it waits.
+    ///
+    /// This and what it calls, down to the stream, are inlined into the caller: see ARCHITECTURE, "Few calls around a system
+    /// call".
     #[inline(always)]
     pub(super) fn poll_fact(&mut self, cx: &mut Context<'_>, mode: Mode) -> Poll<FactOrEnd> {
         match self.state.next_fact(mode) {
@@ -175,7 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Waits for an event that is not here yet.
-    #[inline(never)] // once, behind the small messages that `poll_fact` brings into its callers' loops
+    #[inline(always)]
     fn poll_fact_to_come(&mut self, cx: &mut Context<'_>, mode: Mode) -> Poll<FactOrEnd> {
         loop {
             ready!(self.poll_step(cx));
@@ -216,6 +246,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// As `poll_write`, where there is something to write: has all woken who wait for the stream.
+    #[inline(always)]
     fn poll_write_queued(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if let Some(writers) = &self.writers {
             // The stream remembers one waker only: this one wakes all who wait.
@@ -330,6 +361,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
+    #[inline(always)]
     fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.check_writable()?;
         while self.wants_write() {
@@ -353,6 +385,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Poll::Ready(Ok(()))
     }
 
+    #[inline(always)]
     fn poll_write_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let stream = Pin::new(&mut self.stream);
         let outbox = &self.state.outbox;
@@ -375,9 +408,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Reads once; ready when there is something new to handle.
+    #[inline(always)]
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let room = self.state.inbox.room(pool::lease);
-        match ready!(pin!(self.stream.read_buf(room)).poll(cx)) {
+        match ready!(poll_read_buf(&mut self.stream, cx, room)) {
             Ok(0) => self.lose(Lost::Eof),
             Ok(len) => self.has_read(len),
             Err(error) => self.reading_failed(error),
@@ -409,6 +443,28 @@ impl<S> DerefMut for Driver<S> {
     fn deref_mut(&mut self) -> &mut State {
         &mut self.state
     }
+}
+
+/// Reads once into a buffer's spare capacity, without writing zeros there first; how many bytes came.
+///
+/// It is `AsyncReadExt::read_buf` without a future of its own, which the compiler does not inline.
+#[inline(always)]
+fn poll_read_buf<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    buffer: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
+    let mut room = ReadBuf::uninit(buffer.spare_capacity_mut());
+    let start = room.filled().as_ptr();
+    ready!(Pin::new(stream).poll_read(cx, &mut room))?;
+    assert_eq!(
+        room.filled().as_ptr(),
+        start,
+        "a stream reads into the buffer that it is given, not into another one"
+    );
+    let len = room.filled().len();
+    trusted::appended(buffer, len);
+    Poll::Ready(Ok(len))
 }
 
 /// A stream that claims to have written more than it was given has lost its place.

@@ -21,26 +21,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
         Arc::new(Shared { driver: Mutex::new(driver) })
     }
 
-    /// Polls something that may have to wait until the stream takes more; whoever waits is woken then. Gives the
-    /// lock along with the answer.
+    /// Polls something, and gives the lock along with the answer.
+    #[inline(always)]
     pub(super) fn poll_locked<T>(
         &self,
         cx: &mut Context<'_>,
-        mut poll: impl FnMut(&mut Driver<S>, &mut Context<'_>) -> Poll<T>,
+        poll: impl FnMut(&mut Driver<S>, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<(MutexGuard<'_, Driver<S>>, T)> {
         let mut driver = self.lock();
-        let mut polled = poll(&mut driver, cx);
-        if polled.is_pending() && driver.has_unwritten() {
-            driver.add_writer(cx.waker());
-            // It may have become writable before we were on the list.
-            polled = poll(&mut driver, cx);
-        }
-        if driver.is_lost() {
-            if let Some(writers) = driver.writers() {
-                writers.wake_all();
-            }
-        }
-        polled.map(|done| (driver, done))
+        driver.poll_among_writers(cx, poll).map(|done| (driver, done))
     }
 }
 
@@ -165,16 +154,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handle<S> {
     }
 
     /// Polls something that may have to wait until the stream takes more.
-    #[inline]
+    #[inline(always)]
     pub(super) fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
-        mut poll: impl FnMut(&mut Driver<S>, &mut Context<'_>) -> Poll<T>,
+        poll: impl FnMut(&mut Driver<S>, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        match self {
-            Handle::Own(driver) => poll(driver, cx),
-            Handle::Shared(shared) => shared.poll_locked(cx, poll).map(|(_, done)| done),
-        }
+        self.access().poll_among_writers(cx, poll)
     }
 
     /// As `poll`, and keeps the time where nobody else does.

@@ -344,6 +344,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.poll_receive_of_any_kind(cx)
     }
 
+    /// The way to the stream and back, apart from that loop.
+    #[inline(never)]
     fn poll_receive_of_any_kind(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         self.handle.poll(cx, |driver, cx| {
             if let Some(message) = driver.next_small_message() {
@@ -410,23 +412,18 @@ enum Source<'a, S> {
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Future for ReceiveRef<'a, S> {
     type Output = Result<Option<Lent<'a, S>>, Error>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (access, fact) = match &mut self.get_mut().0 {
-            Source::Own(slot) => {
-                let driver = slot.take().expect("a future is not polled after it was ready");
-                match poll_with_room(driver, cx) {
-                    Poll::Ready(fact) => (Access::Own(driver), fact),
-                    Poll::Pending => {
-                        *slot = Some(driver);
-                        return Poll::Pending;
-                    }
-                }
+        let source = &mut self.get_mut().0;
+        let mut access = match source {
+            Source::Own(slot) => Access::Own(slot.take().expect("a future is not polled after it was ready")),
+            Source::Shared(shared) => Access::Shared(shared.lock()),
+        };
+        let Poll::Ready(fact) = access.poll_among_writers(cx, poll_with_room) else {
+            if let (Source::Own(slot), Access::Own(driver)) = (source, access) {
+                *slot = Some(driver);
             }
-            Source::Shared(shared) => {
-                let (guard, fact) = ready!(shared.poll_locked(cx, poll_with_room));
-                (Access::Shared(guard), fact)
-            }
+            return Poll::Pending;
         };
         match fact {
             FactOrEnd::End => Poll::Ready(access.outcome().map(|()| None)),
@@ -436,6 +433,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Future for ReceiveRef<'a, S> {
 }
 
 /// The next fact, when there is room to answer it.
+#[inline(always)]
 fn poll_with_room<S: AsyncRead + AsyncWrite + Unpin>(
     driver: &mut Driver<S>,
     cx: &mut Context<'_>,
