@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a message's time is made of: `ws13 serve echo`, ws13's owned messages and the floor, sampled under load by `perf`.
+"""What a message's time is made of: `ws13 serve echo`, ws13's owned messages and the two floors, sampled under load by `perf`.
 
     python3 bench/profile.py [SCENARIO...]     all of B C H D E, unless some are named
 
@@ -32,9 +32,11 @@ PROGRAMS = Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target")) / "release"
 WS13 = os.environ.get("WS13", str(HERE.parent / "target" / "release" / "ws13"))
 ROWS = {
     "floor": [str(PROGRAMS / "floor")],
+    "raw-tokio": [str(PROGRAMS / "raw-tokio")],
     "ws13": [WS13, "serve", "echo", "--threads", "1"],
     "ws13-owned": [str(PROGRAMS / "ws13-echo"), "--owned"],
 }
+PARSE_NOTHING = ("floor", "raw-tokio")
 PARTS = ("kernel", "ws13", "tokio", "libc", "rest")
 RUNS, WARM_UP, WINDOW, SAMPLED, RATE = 3, 0.3, 2.0, 1.0, 9000
 
@@ -81,7 +83,7 @@ def sample(name, command, scenario):
             "taskset", "-c", "1", str(PROGRAMS / "load"), "--pid", str(server.pid),
             "--connect", address_of(server, said), "--connections", str(connections), "--size", str(size),
             "--depth", str(depth), "--warm-up", str(WARM_UP), "--window", str(WINDOW),
-            *(["--masked-replies"] if name == "floor" else []),
+            *(["--masked-replies"] if name in PARSE_NOTHING else []),
         ]
         loading = subprocess.Popen(load, stdout=subprocess.PIPE, text=True)
         stack.callback(end, loading)

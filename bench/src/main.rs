@@ -26,7 +26,7 @@ use ws13_bench::{
 
 const USAGE: &str = "\
 usage: ws13-bench [--rounds N] [--window SECONDS] [--counts] [--write] [SCENARIO…] [SERVER…]
-  SCENARIO  B C H D E E8 F idle churn; all of these without any; B8 C8 H8 D8 F8: as text, as E8 is
+  SCENARIO  B C H D E E8 F idle churn; all of these without any; B8 C8 H8 D8 F8: as text, as E8 is; C7 H7 E7: as ASCII
   SERVER    the name of a row, or the start of several; without any all but those on io_uring; the floor always runs
   --rounds  starts of each server in each scenario, 3 without it
   --window  seconds that each start is measured for, in four slices between those of the others, 2 without it

@@ -8,8 +8,8 @@ pub(crate) fn validated(bytes: &[u8]) -> &str {
     debug_assert!(core::str::from_utf8(bytes).is_ok());
     // SAFETY: the two callers are `Text::as_str`, whose bytes came from a `str`, a `String`, a checked `Bytes` or
     // from `from_validated`; and `MessageRef::as_text`. Both of the latter hold payloads of text messages,
-    // which the receiver gives out only when they are valid: `short_message` and `whole_frame` have validated the
-    // whole payload, and for all others `utf8::Validator` has seen every byte and was complete at the end.
+    // which the receiver gives out only when they are valid: `whole_payload` and `whole_frame` have validated the
+    // whole of it, and for all others `utf8::Validator` has seen every byte and was complete at the end.
     unsafe { core::str::from_utf8_unchecked(bytes) }
 }
 
@@ -31,14 +31,16 @@ pub(crate) fn xor_wide(payload: &mut [u8], pattern: crate::mask::Pattern) -> boo
 
 /// Says that `len` bytes of a buffer's spare capacity hold what was read. Nobody but `poll_read_buf` of the tokio driver may call
 /// this.
+///
+/// # Panics
+/// When there is less spare capacity.
 #[cfg(feature = "tokio")]
 #[inline(always)]
 pub(crate) fn appended(buffer: &mut bytes::BytesMut, len: usize) {
-    let len = buffer.len() + len;
-    // SAFETY: `poll_read_buf` made a `tokio::io::ReadBuf` of the spare capacity, checked that the stream left it that one, and
-    // gives the length of its filled part: bytes at the start of the spare capacity, not more than it has, which a `ReadBuf`
-    // calls filled only when they have been initialized.
-    unsafe { buffer.set_len(len) };
+    // SAFETY: `poll_read_buf` made a `tokio::io::ReadBuf` of the spare capacity, checked that the stream left it that one (for
+    // `Inbox::room` always leaves some, and then only that one starts where it did), and gives the length of its filled part:
+    // bytes at the start of the spare capacity, which a `ReadBuf` calls filled only when they have been initialized.
+    unsafe { bytes::BufMut::advance_mut(buffer, len) };
 }
 
 #[cfg(test)]
