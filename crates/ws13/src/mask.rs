@@ -37,22 +37,33 @@ fn apply_pattern(pattern: Pattern, payload: &mut [u8]) {
 
 /// Appends `payload`, masked, to `target`; `payload` starts `offset` bytes into the frame's payload.
 ///
-/// Copy and mask are done piece by piece, so that each piece is masked while it is in the cache.
+/// It is copied and masked at once, through registers.
 pub fn extend(target: &mut Vec<u8>, key: MaskKey, offset: usize, payload: &[u8]) {
     target.reserve(payload.len());
-    let mut offset = offset;
-    for piece in payload.chunks(PIECE) {
-        let start = target.len();
-        target.extend_from_slice(piece);
-        apply(key, offset, &mut target[start..]);
-        offset = offset.wrapping_add(piece.len());
+    let pattern = pattern(key, offset);
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    if payload.len() >= WIDE_FROM && crate::trusted::extend_wide(target, payload, pattern) {
+        return;
     }
+    extend_xor(target, payload, pattern);
 }
 
-/// As `extend`, for a frame's whole payload, and quicker where it is small: copied and masked at once, through registers.
+/// As `extend`, for a frame's whole payload, and quicker where it is small.
 #[inline(always)]
 pub(crate) fn extend_small(target: &mut Vec<u8>, key: MaskKey, payload: &[u8]) {
-    let pattern = pattern(key, 0);
+    extend_rest(target, payload, pattern(key, 0));
+}
+
+/// Appends `payload` XOR the repeated pattern, in the registers of the function that this is inlined into. Each block asks
+/// whether there is room, so that large ones pay.
+#[inline(always)]
+pub(crate) fn extend_xor(target: &mut Vec<u8>, payload: &[u8], pattern: Pattern) {
+    let rest = extend_blocks::<{ 16 * WORD }>(target, payload, pattern);
+    extend_rest(target, rest, pattern);
+}
+
+#[inline(always)]
+fn extend_rest(target: &mut Vec<u8>, payload: &[u8], pattern: Pattern) {
     let rest = extend_blocks::<{ 4 * WORD }>(target, payload, pattern);
     let rest = extend_blocks::<WORD>(target, rest, pattern);
     if rest.is_empty() {
@@ -67,9 +78,6 @@ pub(crate) fn extend_small(target: &mut Vec<u8>, key: MaskKey, payload: &[u8]) {
 
 /// From here on a call to ask for wider registers pays.
 const WIDE_FROM: usize = 256;
-
-/// Bytes that are copied before they are masked: well inside the first level cache.
-const PIECE: usize = 4096;
 
 /// The key as it applies from an offset on, twice: in words the compiler sees that it is the same for each.
 pub(crate) type Pattern = u64;
@@ -192,11 +200,11 @@ mod tests {
     }
 
     #[test]
-    fn extend_equals_the_obvious_version_across_pieces() {
+    fn extend_equals_the_obvious_version_at_every_length_and_offset() {
         let key = [1, 2, 3, 4];
-        let bytes: Vec<u8> = (0..PIECE * 2 + 77).map(|i| (i * 31) as u8).collect();
-        for len in [0, 1, 31, PIECE - 1, PIECE, PIECE + 1, bytes.len()] {
-            for offset in 0..4 {
+        let bytes: Vec<u8> = (0..9000).map(|i| (i * 31) as u8).collect();
+        for len in (0..WIDE_FROM + 140).chain([1024, 4095, 4096, bytes.len()]) {
+            for offset in 0..5 {
                 let mut target = Vec::from(*b"before");
                 extend(&mut target, key, offset, &bytes[..len]);
                 assert_eq!(target[..6], *b"before");

@@ -29,6 +29,26 @@ pub(crate) fn xor_wide(payload: &mut [u8], pattern: crate::mask::Pattern) -> boo
     true
 }
 
+/// Does `mask::extend_xor` in registers of 32 bytes, where the processor has them; otherwise does nothing and says so.
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+pub(crate) fn extend_wide(
+    target: &mut alloc::vec::Vec<u8>,
+    payload: &[u8],
+    pattern: crate::mask::Pattern,
+) -> bool {
+    /// The same safe code, compiled for AVX2.
+    #[target_feature(enable = "avx2")]
+    unsafe fn with_avx2(target: &mut alloc::vec::Vec<u8>, payload: &[u8], pattern: crate::mask::Pattern) {
+        crate::mask::extend_xor(target, payload, pattern);
+    }
+    if !std::arch::is_x86_feature_detected!("avx2") {
+        return false;
+    }
+    // SAFETY: the only thing it asks for is that the processor has AVX2, which has just been asked.
+    unsafe { with_avx2(target, payload, pattern) };
+    true
+}
+
 /// Says that `len` bytes of a buffer's spare capacity hold what was read. Nobody but `poll_read_buf` of the tokio driver may call
 /// this.
 ///
@@ -65,6 +85,24 @@ mod tests {
             }
         }
         assert_eq!(validated(&[]), "");
+    }
+
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    #[test]
+    fn wide_registers_append_what_the_safe_way_appends_at_every_length_and_alignment() {
+        let pattern: crate::mask::Pattern = 0x07ff_8012_07ff_8012;
+        let bytes: alloc::vec::Vec<u8> = (0..400).map(|i| (i * 7) as u8).collect();
+        for start in 0..64 {
+            for len in 0..300 {
+                let payload = &bytes[start..start + len];
+                let (mut wide, mut narrow) = (bytes[..start].to_vec(), bytes[..start].to_vec());
+                if !extend_wide(&mut wide, payload, pattern) {
+                    return;
+                }
+                crate::mask::extend_xor(&mut narrow, payload, pattern);
+                assert_eq!(wide, narrow, "{len} bytes after {start}");
+            }
+        }
     }
 
     #[cfg(all(feature = "std", target_arch = "x86_64"))]

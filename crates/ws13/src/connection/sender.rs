@@ -141,8 +141,7 @@ impl Sender {
         self.message_of_any_kind(message, outbox, config)
     }
 
-    /// The commonest case, and quickly so: one frame that is copied, of up to 125 bytes where it is a client's. Whether it was
-    /// that.
+    /// The commonest case, and quickly so: one frame that is copied. Whether it was that.
     ///
     /// It takes what fits into registers: a message that is moved through memory to get here costs more than all this.
     #[inline]
@@ -156,11 +155,11 @@ impl Sender {
         }
         let first = 0x80 | kind.opcode().bits();
         if len > MAX_CONTROL_PAYLOAD {
-            if len >= SHARE_FROM || self.keys.is_some() {
+            if len >= SHARE_FROM {
                 return false;
             }
             self.messages += 1;
-            push_unmasked_of_16_bits(first, payload, outbox);
+            self.push_of_16_bits(first, payload, outbox);
             return true;
         }
         self.messages += 1;
@@ -175,6 +174,27 @@ impl Sender {
             small.extend_from_slice(payload);
         });
         true
+    }
+
+    /// Queues a frame whose length has 16 bits. A function of its own, for the sake of smaller ones.
+    #[inline(never)]
+    fn push_of_16_bits(&mut self, first: u8, payload: &[u8], outbox: &mut Outbox) {
+        let key = self.next_key();
+        let [high, low] = (payload.len() as u16).to_be_bytes();
+        outbox.push_small(|small| match key {
+            Some(key @ [a, b, c, d]) => {
+                let header = [first, 0x80 | 126, high, low, a, b, c, d];
+                small.reserve(header.len() + payload.len());
+                small.extend_from_slice(&header);
+                mask::extend(small, key, 0, payload);
+            }
+            None => {
+                let header = [first, 126, high, low];
+                small.reserve(header.len() + payload.len());
+                small.extend_from_slice(&header);
+                small.extend_from_slice(payload);
+            }
+        });
     }
 
     fn message_of_any_kind(
@@ -416,18 +436,6 @@ impl Sender {
     fn next_key(&mut self) -> Option<MaskKey> {
         self.keys.as_mut().map(|keys| keys.next_key())
     }
-}
-
-/// Queues a server's frame whose length has 16 bits. A function of its own, for the sake of smaller ones.
-#[inline(never)]
-fn push_unmasked_of_16_bits(first: u8, payload: &[u8], outbox: &mut Outbox) {
-    let [high, low] = (payload.len() as u16).to_be_bytes();
-    let header = [first, 126, high, low];
-    outbox.push_small(|small| {
-        small.reserve(header.len() + payload.len());
-        small.extend_from_slice(&header);
-        small.extend_from_slice(payload);
-    });
 }
 
 /// Queues a client's small frame, whose header is as a server's would be. A function of its own, so that a server's are not
