@@ -2,7 +2,12 @@
 
 use super::Case;
 use std::hint::black_box;
+
+#[cfg(feature = "deflate")]
+use ws13::frame::{Header, OpCode, Rsv};
+use ws13::handshake::client::{Request, Upgrade};
 use ws13::handshake::server::{Options, ReadRequest};
+use ws13::handshake::{HeadLimits, Url};
 use ws13::{Config, Connection, Inbox, Keepalive, Limits, Outbox, Role};
 
 pub(crate) const CASES: &[Case] = &[
@@ -11,6 +16,9 @@ pub(crate) const CASES: &[Case] = &[
     ("a text of two-byte characters, one byte at a time", text_bytewise),
     ("fragments of one byte", |n| fragments(&[0x00, 0x81, 0, 0, 0, 0, b'a'], n)),
     ("empty fragments", |n| fragments(&[0x00, 0x80, 0, 0, 0, 0], n)),
+    ("fragments of 65,535 bytes", |n| {
+        fragments(&[&[0x00, 0xfe, 0xff, 0xff, 0, 0, 0, 0][..], &[b'a'; 65_535]].concat(), n / 1024);
+    }),
     ("pings that are not read", |n| controls(&[0x89, 0xfd], 125, n / 8)),
     ("pongs", |n| controls(&[0x8a, 0x80], 0, n)),
     ("a request head, one byte at a time", |n| {
@@ -28,8 +36,19 @@ pub(crate) const CASES: &[Case] = &[
         let names: Vec<String> = (0..n / 8).map(|i| format!("p{i:06}")).collect();
         head(&request(&format!("Sec-WebSocket-Protocol: {}", names.join(","))), usize::MAX);
     }),
+    ("a response head, one byte at a time", |n| {
+        response(&format!("HTTP/1.1 101 \r\nA: {}", "a".repeat(n / 16)), 1);
+    }),
+    ("interim responses without end", |n| response(&"HTTP/1.1 100 \r\n\r\n".repeat(n / 64), 1)),
     #[cfg(feature = "deflate")]
-    ("a bomb", bomb),
+    ("a bomb", |n| compressed(&bomb(n), usize::MAX)),
+    #[cfg(feature = "deflate")]
+    ("a bomb in fragments", |n| compressed(&bomb(n), 100)),
+    #[cfg(feature = "deflate")]
+    ("empty blocks without end", |n| {
+        // The last one is the one whose other four bytes are left out (RFC 7692 section 7.2.1).
+        compressed(&[&[0, 0, 0, 0xff, 0xff].repeat(n / 5)[..], &[0]].concat(), usize::MAX);
+    }),
 ];
 
 /// No limit stands in the way of what is to be counted.
@@ -112,14 +131,32 @@ fn head(text: &str, step: usize) {
     }
 }
 
+/// Reads a response whose bytes come in pieces, with limits that do not stand in the way.
+fn response(text: &str, step: usize) {
+    let url: Url = "ws://a/".parse().expect("a URL");
+    let mut limits = HeadLimits::response();
+    (limits.head, limits.line, limits.headers) = (usize::MAX / 2, usize::MAX / 2, usize::MAX / 2);
+    let (mut upgrade, _) = Upgrade::start(Request::new(&url).limits(limits)).expect("randomness");
+    for end in (step..=text.len()).step_by(step) {
+        assert!(upgrade.receive(&text.as_bytes()[..end]).is_ok_and(|answer| answer.is_none()));
+    }
+}
+
+/// Zeros, compressed.
 #[cfg(feature = "deflate")]
-fn bomb(len: usize) {
+fn bomb(len: usize) -> Vec<u8> {
     use std::io::Write;
     let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(6));
     encoder.write_all(&vec![0; len * 64]).expect("a Vec takes everything");
     encoder.flush().expect("a Vec takes everything");
     let mut deflated = encoder.get_ref().clone();
     deflated.truncate(deflated.len() - 4);
+    deflated
+}
+
+/// A compressed message, in fragments of a size, that comes 1,000 bytes at a time.
+#[cfg(feature = "deflate")]
+fn compressed(deflated: &[u8], fragment: usize) {
     let config = Config { deflate: Some(ws13::Deflate::default()), ..unlimited() };
     let Ok(Some((ws13::handshake::server::Received::Upgrade(upgrade), _))) =
         ReadRequest::new(Options { deflate: config.deflate.clone(), ..Options::default() })
@@ -131,9 +168,21 @@ fn bomb(len: usize) {
     let agreed = accepted.agreed.deflate.expect("both want it");
     let mut connection = Connection::new(Role::Server, config).with_deflate(agreed);
     let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
-    let header = [vec![0xc2, 0xff], (deflated.len() as u64).to_be_bytes().to_vec(), vec![0; 4]].concat();
-    feed(&mut connection, &mut inbox, &mut outbox, &header);
-    for piece in deflated.chunks(1000) {
+    let count = deflated.chunks(fragment).count();
+    let mut wire = Vec::new();
+    for (at, fragment) in deflated.chunks(fragment).enumerate() {
+        let header = Header {
+            fin: at + 1 == count,
+            rsv: if at == 0 { Rsv::from_bits(0x40) } else { Rsv::NONE },
+            opcode: if at == 0 { OpCode::Binary } else { OpCode::Continuation },
+            mask: Some([0; 4]),
+            payload_len: fragment.len() as u64,
+        };
+        wire.extend_from_slice(&header.encode());
+        wire.extend(fragment);
+    }
+    for piece in wire.chunks(1000) {
         feed(&mut connection, &mut inbox, &mut outbox, piece);
     }
+    assert!(connection.is_open(), "{:?}", connection.closed());
 }
