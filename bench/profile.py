@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a message's time is made of: `ws13 serve echo`, ws13's owned messages and the two floors, sampled under load by `perf`.
 
-    python3 bench/profile.py [SCENARIO...]     all of B C H D E, unless some are named
+    python3 bench/profile.py [SCENARIO...]     all of B C H D E C8 H8 E8 F, unless some are named
 
 Needs root or perf_event_paranoid <= 1, the programs of this directory built (`cargo build --release --manifest-path
 bench/Cargo.toml`), and `cargo build --release` at the root, or WS13=path/to/ws13. Prints nanoseconds a message, medians of
@@ -21,11 +21,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 SCENARIOS = {
-    "B": (100, 64, 1),
-    "C": (100, 64, 16),
-    "H": (100, 64, 64),
-    "D": (100, 1024, 4),
-    "E": (16, 16384, 2),
+    "B": (100, 64, 1, "binary"),
+    "C": (100, 64, 16, "binary"),
+    "H": (100, 64, 64, "binary"),
+    "D": (100, 1024, 4, "binary"),
+    "E": (16, 16384, 2, "binary"),
+    "C8": (100, 64, 16, "mixed"),
+    "H8": (100, 64, 64, "mixed"),
+    "E8": (16, 16384, 2, "mixed"),
+    "F": (4, 1048576, 1, "binary"),
 }
 HERE = Path(__file__).resolve().parent
 PROGRAMS = Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target")) / "release"
@@ -72,7 +76,7 @@ def run(command):
 
 def sample(name, command, scenario):
     """Nanoseconds a message, by part."""
-    connections, size, depth = SCENARIOS[scenario]
+    connections, size, depth, kind = SCENARIOS[scenario]
     with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
         data, said = f"{directory}/perf.data", f"{directory}/said"
         with open(said, "w") as output:
@@ -82,7 +86,7 @@ def sample(name, command, scenario):
         load = [
             "taskset", "-c", "1", str(PROGRAMS / "load"), "--pid", str(server.pid),
             "--connect", address_of(server, said), "--connections", str(connections), "--size", str(size),
-            "--depth", str(depth), "--warm-up", str(WARM_UP), "--window", str(WINDOW),
+            "--depth", str(depth), "--kind", kind, "--warm-up", str(WARM_UP), "--window", str(WINDOW),
             *(["--masked-replies"] if name in PARSE_NOTHING else []),
         ]
         loading = subprocess.Popen(load, stdout=subprocess.PIPE, text=True)

@@ -75,9 +75,10 @@ impl Server {
         }
     }
 
-    /// Whether `name` is this row, or the library it belongs to.
+    /// Whether `name` is this row, or the library it belongs to, which does not name a row of the study.
     pub fn is_called(&self, name: &str) -> bool {
-        self.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        let rest = self.name.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('-') && self.is_usual()))
     }
 
     /// The program of this package that has to be built.
@@ -128,10 +129,7 @@ impl Server {
             Kind::Raw(_) => {}
             Kind::Engine(options) => arguments.extend(options.iter().copied().map(String::from)),
             Kind::Command => {
-                arguments.splice(
-                    0..0,
-                    ["serve", "echo", "--threads", "1", "--max-message", "16MiB"].map(String::from),
-                );
+                arguments.splice(0..0, ["serve", "echo", "--threads", "1"].map(String::from));
             }
             Kind::Program { option, .. } => {
                 arguments.extend(["--buffer".into(), read_buffer.to_string()]);
@@ -157,6 +155,8 @@ mod tests {
         assert_eq!(count("tokio-tungstenite"), 2);
         assert_eq!(count("tokio-tungstenite-batched"), 1);
         assert_eq!(count("tokio"), 4);
+        assert_eq!(count("ws13"), 5);
+        assert_eq!(count("ws13-uring"), 1);
         assert_eq!(count("nobody"), 0);
     }
 }

@@ -114,6 +114,14 @@ pub(crate) fn broadcast() -> Result<PathBuf, String> {
     Ok(tools::target().join("debug/examples/broadcast"))
 }
 
+/// The benchmarks' own code. What they measure is not asked for here.
+pub(crate) fn bench_itself() -> Outcome {
+    let manifest = "--manifest-path bench/Cargo.toml";
+    run(&mut cargo(&format!("fmt --all --check {manifest}")))?;
+    run(&mut cargo(&format!("clippy --all-targets {manifest} -- -D warnings")))?;
+    run(&mut cargo(&format!("test --quiet {manifest}")))
+}
+
 /// The benchmarks, a workspace of their own, with the command as it is now.
 pub(crate) fn bench(args: &[&str]) -> Outcome {
     let command = ws13()?;

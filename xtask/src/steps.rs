@@ -37,6 +37,7 @@ const STEPS: &[Step] = &[
         instructions::check,
     ),
     step("examples", "the examples and the command build", checks::examples),
+    step("bench", "the benchmarks: layout, lints, and the tests of their own parts", checks::bench_itself),
     step("concurrency", "many orders of a split socket's tasks and threads", concurrency::check),
     step("sanitizer", "the modules with unsafe, under AddressSanitizer", sanitizer::check),
     step("fuzz", "each fuzz target for ten seconds", fuzz::check),

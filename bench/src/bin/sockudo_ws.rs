@@ -12,7 +12,8 @@ fn main() -> std::io::Result<()> {
 
 async fn echo(stream: TcpStream, settings: Settings) -> Result<(), Error> {
     // No timers: the other servers have none either.
-    let config = Config::builder().idle_timeout(0).auto_ping(false).ping_interval(0).build();
+    let config = Config::builder().idle_timeout(0).auto_ping(false).ping_interval(0);
+    let config = config.write_buffer_size(settings.buffer.max(16 << 10)).build();
     let mut ws = WebSocketStream::server(stream, config);
     while let Some(message) = ws.next().await {
         match message? {

@@ -1,7 +1,7 @@
-//! Echo with soketto. It writes header and payload separately, so it is given a buffered writer; it leaves
+//! Echo with soketto. It reads and writes header and payload separately, so it is given buffers for both; it leaves
 //! UTF-8 to its user, so we check it. `--batched` puts a corked stream below it.
 
-use futures_util::io::{AsyncRead, AsyncWrite, BufWriter};
+use futures_util::io::{AsyncRead, AsyncWrite, BufReader, BufWriter};
 use soketto::{
     BoxedError, Data, Mode,
     connection::{Builder, Error},
@@ -18,9 +18,13 @@ fn main() -> std::io::Result<()> {
 }
 
 async fn echo(stream: TcpStream, settings: Settings) -> Result<(), BoxedError> {
+    let size = settings.buffer;
     match settings.batched {
-        true => echo_over(Corked::new(stream).compat()).await,
-        false => echo_over(BufWriter::with_capacity(settings.buffer, stream.compat())).await,
+        true => echo_over(BufReader::with_capacity(size, Corked::new(stream).compat())).await,
+        false => {
+            let writer = BufWriter::with_capacity(size, stream.compat());
+            echo_over(BufReader::with_capacity(size, writer)).await
+        }
     }
 }
 
