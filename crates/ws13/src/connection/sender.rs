@@ -155,7 +155,7 @@ impl Sender {
         }
         let first = 0x80 | kind.opcode().bits();
         if len > MAX_CONTROL_PAYLOAD {
-            if len >= SHARE_FROM {
+            if len > self.copied_up_to() {
                 return false;
             }
             self.messages += 1;
@@ -174,6 +174,13 @@ impl Sender {
             small.extend_from_slice(payload);
         });
         true
+    }
+
+    /// The largest payload that is queued by copy. Since a client has to go through each byte, to mask it, it may as well put
+    /// it next to its header.
+    #[inline]
+    fn copied_up_to(&self) -> usize {
+        if self.keys.is_some() { LARGEST_OF_16_BITS } else { SHARE_FROM - 1 }
     }
 
     /// Queues a frame whose length has 16 bits. A function of its own, for the sake of smaller ones.
@@ -395,7 +402,7 @@ impl Sender {
     ) {
         let mask = self.next_key();
         let header = Header { fin, rsv, opcode, mask, payload_len: len as u64 }.encode();
-        if len >= SHARE_FROM {
+        if len > self.copied_up_to() {
             return match (mask, payload) {
                 (Some(key), payload) => outbox.push_large(&header, masked(payload, key)),
                 // Sent back as it is: one piece, header and all.
@@ -450,6 +457,9 @@ fn push_small_masked([first, len]: [u8; 2], key: MaskKey, payload: &[u8], outbox
         mask::extend_small(small, key, payload);
     });
 }
+
+/// The largest payload whose length fits into 16 bits.
+const LARGEST_OF_16_BITS: usize = u16::MAX as usize;
 
 /// Pongs that may be queued at once: a burst of Pings is answered one by one, and at most 2 KiB wait for a peer that
 /// takes nothing.
