@@ -58,12 +58,13 @@ impl Report {
 
     pub fn to_markdown(&self) -> String {
         let mut text = format!(
-            "Measured on {} with Linux {}, {}; {}. Medians of {} rounds; windows of {} s.\n\n",
+            "Measured on {} with Linux {}, {}; {}. Medians of {} rounds of {} turns; windows of {} s.\n\n",
             command("date", &["-u", "+%Y-%m-%d"]),
             read("/proc/sys/kernel/osrelease"),
             cpu_model(),
             command("rustc", &["--version"]),
             self.rounds,
+            crate::SLICES,
             self.window,
         );
         self.write_summary(&mut text);

@@ -75,7 +75,7 @@ impl Server {
         }
     }
 
-    /// Whether `name` is this row, or the library it belongs to, which does not name a row of the study.
+    /// Whether `name` is this row, or its library; an unusual row goes by its own name only.
     pub fn is_called(&self, name: &str) -> bool {
         let rest = self.name.strip_prefix(name);
         rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('-') && self.is_usual()))

@@ -55,7 +55,7 @@ pub(crate) fn extend_small(target: &mut Vec<u8>, key: MaskKey, payload: &[u8]) {
 }
 
 /// Appends `payload` XOR the repeated pattern, in the registers of the function that this is inlined into. Each block asks
-/// whether there is room, so that large ones pay.
+/// whether there is room, so that large blocks are worth it.
 #[inline(always)]
 pub(crate) fn extend_xor(target: &mut Vec<u8>, payload: &[u8], pattern: Pattern) {
     let rest = extend_blocks::<{ 16 * WORD }>(target, payload, pattern);

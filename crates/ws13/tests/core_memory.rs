@@ -137,8 +137,10 @@ fn a_small_message_lent_and_echoed_allocates_nothing() {
 
 #[test]
 fn large_messages_lent_and_echoed_allocate_nothing() {
-    for (len, first) in [(SHARE_FROM, 0x82), (16 << 10, 0x82), (16 << 10, 0x81)] {
-        echo_allocates_nothing(Role::Server, first, len, 2);
+    for role in [Role::Server, Role::Client] {
+        for (len, first) in [(SHARE_FROM, 0x82), (16 << 10, 0x82), (16 << 10, 0x81)] {
+            echo_allocates_nothing(role, first, len, 2);
+        }
     }
 }
 

@@ -468,17 +468,20 @@ fn sixteen_pongs_are_queued_at_most_and_one_owed_and_the_newest_wins_5_5_3() {
 
 #[test]
 fn control_frames_go_ahead_of_large_frames_at_the_next_boundary_5_4() {
-    let mut end = common::End::new(Role::Server, Config { fragment_size: Some(10_000), ..quiet() });
-    end.connection.send(vec![1; 25_000], &mut end.outbox).unwrap();
-    let mut written = Vec::new();
-    // The first fragment has begun.
-    written.extend_from_slice(&bytes::Buf::chunk(&end.outbox)[..2]);
-    bytes::Buf::advance(&mut end.outbox, 2);
-    end.connection.ping(b"now", &mut end.outbox).unwrap();
-    end.feed(&masked(0x89, b"asked"));
-    written.extend(end.written());
-    let firsts: Vec<u8> = parse(&written).iter().map(|frame| frame.first).collect();
-    assert_eq!(firsts, [0x02, 0x89, 0x8a, 0x00, 0x80]);
+    for role in [Role::Server, Role::Client] {
+        let mut end = common::End::new(role, Config { fragment_size: Some(10_000), ..quiet() });
+        end.connection.send(vec![1; 25_000], &mut end.outbox).unwrap();
+        let mut written = Vec::new();
+        // The first fragment has begun.
+        written.extend_from_slice(&bytes::Buf::chunk(&end.outbox)[..2]);
+        bytes::Buf::advance(&mut end.outbox, 2);
+        end.connection.ping(b"now", &mut end.outbox).unwrap();
+        let asked = if role == Role::Server { masked(0x89, b"asked") } else { plain(0x89, b"asked") };
+        end.feed(&asked);
+        written.extend(end.written());
+        let firsts: Vec<u8> = parse(&written).iter().map(|frame| frame.first).collect();
+        assert_eq!(firsts, [0x02, 0x89, 0x8a, 0x00, 0x80], "{role:?}");
+    }
 }
 
 #[test]

@@ -7,7 +7,8 @@ use bytes::{Bytes, BytesMut};
 /// The size of a buffer to read into, in bytes.
 pub const LEASE: usize = 64 << 10;
 
-/// Payloads from this size on are passed along by reference count; smaller ones are cheaper to copy.
+/// Payloads from this size on are passed along by reference count; smaller ones are cheaper to copy. (A client copies whole
+/// messages of up to 64 KiB on their way out, as it has to mask them.)
 pub const SHARE_FROM: usize = 8 << 10;
 
 /// What is left of a frame may be moved out of a lease up to this size, so that a slow peer holds no lease.

@@ -248,7 +248,7 @@ impl Connection {
         self.sender.part(part, last, outbox, &self.config)
     }
 
-    /// Queues a Ping, ahead of large messages; keepalive sends its own.
+    /// Queues a Ping, ahead of large messages (of 8 KiB and more, a client's of 64 KiB); keepalive sends its own.
     ///
     /// # Errors
     /// [`Misuse::Closed`], [`Misuse::QueueFull`], [`Misuse::ControlPayload`] for more than 125 bytes.
@@ -571,7 +571,7 @@ pub struct Output<'a> {
 }
 
 impl Output<'_> {
-    /// Queues a message; a large lent one goes out from where it stands, without a copy.
+    /// Queues a message; a server's large lent one goes out from where it stands, without a copy.
     ///
     /// # Errors
     /// As [`Connection::send`].

@@ -176,8 +176,8 @@ impl Sender {
         true
     }
 
-    /// The largest payload that is queued by copy. Since a client has to go through each byte, to mask it, it may as well put
-    /// it next to its header.
+    /// The largest payload of a whole message that is queued by copy. Since a client has to go through each byte, to mask
+    /// it, it may as well put it next to its header.
     #[inline]
     fn copied_up_to(&self) -> usize {
         if self.keys.is_some() { LARGEST_OF_16_BITS } else { SHARE_FROM - 1 }
@@ -402,7 +402,10 @@ impl Sender {
     ) {
         let mask = self.next_key();
         let header = Header { fin, rsv, opcode, mask, payload_len: len as u64 }.encode();
-        if len > self.copied_up_to() {
+        // Fragments stay apart, so that control frames get between them.
+        let whole = fin && opcode != OpCode::Continuation;
+        let copied_up_to = if whole { self.copied_up_to() } else { SHARE_FROM - 1 };
+        if len > copied_up_to {
             return match (mask, payload) {
                 (Some(key), payload) => outbox.push_large(&header, masked(payload, key)),
                 // Sent back as it is: one piece, header and all.
