@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a message's time is made of: `ws13 serve echo`, ws13's owned messages and the two floors, sampled under load by `perf`.
 
-    python3 bench/profile.py [SCENARIO...]     all of B C H D E C8 H8 E8 F, unless some are named
+    python3 bench/profile.py [SCENARIO...]     all of B C H D E C8 H8 D8 E8 F, unless some are named
 
 Needs root or perf_event_paranoid <= 1, the programs of this directory built (`cargo build --release --manifest-path
 bench/Cargo.toml`), and `cargo build --release` at the root, or WS13=path/to/ws13. Prints nanoseconds a message, medians of
@@ -28,6 +28,7 @@ SCENARIOS = {
     "E": (16, 16384, 2, "binary"),
     "C8": (100, 64, 16, "mixed"),
     "H8": (100, 64, 64, "mixed"),
+    "D8": (100, 1024, 4, "mixed"),
     "E8": (16, 16384, 2, "mixed"),
     "F": (4, 1048576, 1, "binary"),
 }
