@@ -1,5 +1,6 @@
 //! The ratios as a picture: for each scenario a row of dots, one for each server, on a logarithmic scale.
 
+use crate::servers;
 use std::fmt::Write;
 
 /// A scenario's name, and what each server came to, in the order of the names.
@@ -34,8 +35,8 @@ pub fn svg(names: &[&str], rows: &[Row], is_ours: fn(&str) -> bool) -> String {
         let _ = writeln!(text, "<text x=\"8\" y=\"{:.1}\">{}</text>", y + 4.0, row.title);
         // Ours last, so that nothing lies on top of it.
         for ours in [false, true] {
-            let servers = names.iter().zip(&row.ratios).filter(|(name, _)| !name.starts_with("raw-"));
-            let dots = servers.filter(|(name, _)| is_ours(name) == ours);
+            let others = names.iter().zip(&row.ratios).filter(|(name, _)| !servers::is_raw(name));
+            let dots = others.filter(|(name, _)| is_ours(name) == ours);
             for (name, ratio) in dots.filter_map(|(name, ratio)| Some((name, (*ratio)?))) {
                 let class = if ours { "o" } else { "p" };
                 let _ = writeln!(

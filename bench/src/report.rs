@@ -4,7 +4,7 @@ use crate::{
     counts::Counts,
     measure::{Churn, Idle, Load},
     plot,
-    servers::Server,
+    servers::{self, Server},
 };
 use std::{fmt::Write, fs, process::Command};
 use ws13_bench::{
@@ -229,8 +229,7 @@ impl Column {
     fn cell(&self, index: usize, names: &[impl AsRef<str>]) -> String {
         let Some(value) = self.values[index] else { return "failed".into() };
         let text = format!("{value:.*}", self.digits);
-        // The floors parse nothing.
-        let is_server = |index: usize| !names[index].as_ref().starts_with("raw-");
+        let is_server = |index: usize| !servers::is_raw(names[index].as_ref());
         let servers = self.values.iter().enumerate().filter(|(other, _)| is_server(*other));
         let least = servers.filter_map(|(_, value)| *value).fold(f64::INFINITY, f64::min);
         if is_server(index) && value == least { format!("**{text}**") } else { text }

@@ -2,7 +2,6 @@
 
 use super::Case;
 use std::hint::black_box;
-
 #[cfg(feature = "deflate")]
 use ws13::frame::{Header, OpCode, Rsv};
 use ws13::handshake::client::{Request, Upgrade};
@@ -113,11 +112,7 @@ fn request(header: &str) -> String {
 
 /// Reads a request whose bytes come in pieces, with limits that do not stand in the way.
 fn head(text: &str, step: usize) {
-    let mut options = Options::default();
-    options.limits.head = usize::MAX / 2;
-    options.limits.line = usize::MAX / 2;
-    options.limits.headers = usize::MAX / 2;
-    let mut reading = ReadRequest::new(options);
+    let mut reading = ReadRequest::new(Options { limits: ANY_HEAD, ..Options::default() });
     let mut end = 0;
     while end < text.len() {
         end = end.saturating_add(step).min(text.len());
@@ -131,12 +126,14 @@ fn head(text: &str, step: usize) {
     }
 }
 
+/// Limits that do not stand in the way, either.
+const ANY_HEAD: HeadLimits =
+    HeadLimits { head: usize::MAX / 2, headers: usize::MAX / 2, line: usize::MAX / 2 };
+
 /// Reads a response whose bytes come in pieces, with limits that do not stand in the way.
 fn response(text: &str, step: usize) {
     let url: Url = "ws://a/".parse().expect("a URL");
-    let mut limits = HeadLimits::response();
-    (limits.head, limits.line, limits.headers) = (usize::MAX / 2, usize::MAX / 2, usize::MAX / 2);
-    let (mut upgrade, _) = Upgrade::start(Request::new(&url).limits(limits)).expect("randomness");
+    let (mut upgrade, _) = Upgrade::start(Request::new(&url).limits(ANY_HEAD)).expect("randomness");
     for end in (step..=text.len()).step_by(step) {
         assert!(upgrade.receive(&text.as_bytes()[..end]).is_ok_and(|answer| answer.is_none()));
     }
