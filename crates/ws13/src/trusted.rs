@@ -30,6 +30,9 @@ pub(crate) fn xor_wide(payload: &mut [u8], pattern: crate::mask::Pattern) -> boo
 }
 
 /// Does `mask::extend_xor` in registers of 32 bytes, where the processor has them; otherwise does nothing and says so.
+///
+/// A twin of `xor_wide`: one function that took the work as a closure was tried, and did not compile this one for AVX2 (83 %
+/// more instructions for 16 KiB).
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 pub(crate) fn extend_wide(
     target: &mut alloc::vec::Vec<u8>,
