@@ -26,6 +26,18 @@ pub(crate) fn apply_whole(key: MaskKey, payload: &mut [u8]) {
     apply_pattern(pattern(key, 0), payload);
 }
 
+/// Unmasks a frame's whole payload, which stands at the end of `bytes`, and moves it to their front, by `distance` bytes.
+///
+/// It is moved and unmasked at once, through registers.
+pub(crate) fn apply_moving(key: MaskKey, bytes: &mut [u8], distance: usize) {
+    let pattern = pattern(key, 0);
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    if crate::trusted::move_wide(bytes, distance, pattern) {
+        return;
+    }
+    move_xor(bytes, distance, pattern);
+}
+
 #[inline(always)]
 fn apply_pattern(pattern: Pattern, payload: &mut [u8]) {
     if payload.len() >= WIDE_FROM {
@@ -138,6 +150,36 @@ fn extend_blocks<'a, const N: usize>(target: &mut Vec<u8>, payload: &'a [u8], pa
     blocks.remainder()
 }
 
+/// Moves `bytes[distance..]` to the front of `bytes`, XOR the repeated pattern, in the registers of the function that this is
+/// inlined into.
+#[inline(always)]
+pub(crate) fn move_xor(bytes: &mut [u8], distance: usize, pattern: Pattern) {
+    let moved = move_blocks::<{ 16 * WORD }>(bytes, distance, 0, pattern);
+    let moved = move_blocks::<WORD>(bytes, distance, moved, pattern);
+    for (at, key) in (moved..bytes.len() - distance).zip(pattern.to_ne_bytes()) {
+        bytes[at] = bytes[at + distance] ^ key;
+    }
+}
+
+/// All whole blocks of `N` bytes, a multiple of the word, from the one after `moved` bytes on; gives how many are moved then.
+#[inline(always)]
+fn move_blocks<const N: usize>(
+    bytes: &mut [u8],
+    distance: usize,
+    mut moved: usize,
+    pattern: Pattern,
+) -> usize {
+    while bytes.len() - distance - moved >= N {
+        let mut block = [0; N];
+        // Read whole before it is written, to where nothing is read any more.
+        block.copy_from_slice(&bytes[moved + distance..moved + distance + N]);
+        block.chunks_exact_mut(WORD).for_each(|word| xor_word(word, pattern));
+        bytes[moved..moved + N].copy_from_slice(&block);
+        moved += N;
+    }
+    moved
+}
+
 const WORD: usize = size_of::<Pattern>();
 
 #[cfg(target_endian = "little")]
@@ -184,6 +226,19 @@ mod tests {
                     xor(&mut narrow[start..start + len], pattern);
                     assert_eq!(wide, narrow);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_moved_payload_equals_the_obvious_version_for_every_length_and_distance() {
+        let key = [0x12, 0x80, 0xff, 0x07];
+        let bytes: Vec<u8> = (0..9000).map(|i| (i * 7) as u8).collect();
+        for len in (0..WIDE_FROM + 140).chain([1024, 8191, 8192, 8900]) {
+            for distance in [0, 1, 3, 4, 7, 8, 20, 31, 32, 64, 90] {
+                let mut moved = bytes[..distance + len].to_vec();
+                apply_moving(key, &mut moved, distance);
+                assert_eq!(moved[..len], obvious(key, 0, &bytes[distance..distance + len]));
             }
         }
     }

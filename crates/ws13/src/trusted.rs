@@ -52,6 +52,22 @@ pub(crate) fn extend_wide(
     true
 }
 
+/// Does `mask::move_xor` in registers of 32 bytes, where the processor has them; otherwise does nothing and says so.
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+pub(crate) fn move_wide(bytes: &mut [u8], distance: usize, pattern: crate::mask::Pattern) -> bool {
+    /// The same safe code, compiled for AVX2.
+    #[target_feature(enable = "avx2")]
+    unsafe fn with_avx2(bytes: &mut [u8], distance: usize, pattern: crate::mask::Pattern) {
+        crate::mask::move_xor(bytes, distance, pattern);
+    }
+    if !std::arch::is_x86_feature_detected!("avx2") {
+        return false;
+    }
+    // SAFETY: the only thing it asks for is that the processor has AVX2, which has just been asked.
+    unsafe { with_avx2(bytes, distance, pattern) };
+    true
+}
+
 /// Says that `len` bytes of a buffer's spare capacity hold what was read. Nobody but `poll_read_buf` of the tokio driver may call
 /// this.
 ///
@@ -88,6 +104,23 @@ mod tests {
             }
         }
         assert_eq!(validated(&[]), "");
+    }
+
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    #[test]
+    fn wide_registers_move_what_the_safe_way_moves_at_every_length_and_distance() {
+        let pattern: crate::mask::Pattern = 0x07ff_8012_07ff_8012;
+        let bytes: alloc::vec::Vec<u8> = (0..400).map(|i| (i * 7) as u8).collect();
+        for distance in 0..64 {
+            for end in distance..300 {
+                let (mut wide, mut narrow) = (bytes.clone(), bytes.clone());
+                if !move_wide(&mut wide[..end], distance, pattern) {
+                    return;
+                }
+                crate::mask::move_xor(&mut narrow[..end], distance, pattern);
+                assert_eq!(wide, narrow, "{distance} bytes before {end}");
+            }
+        }
     }
 
     #[cfg(all(feature = "std", target_arch = "x86_64"))]

@@ -8,7 +8,7 @@ use crate::message::{Kind, Message};
 use crate::text::Text;
 use crate::trusted;
 use alloc::boxed::Box;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use core::fmt;
 
 /// Something that happened on a connection; payloads are borrowed from the inbox.
@@ -69,7 +69,7 @@ impl<'a> MessageRef<'a> {
     }
 
     /// The payload with a header before it, without a copy; itself, where it does not stand so that this can be had.
-    pub(super) fn into_frame(self, header: &[u8]) -> Result<Bytes, Self> {
+    pub(super) fn into_frame(self, header: &[u8]) -> Result<BytesMut, Self> {
         self.inbox.share_as_frame(self.place, header).ok_or(self)
     }
 

@@ -1,5 +1,7 @@
 //! The Inbox: bytes that have arrived and are not handled yet, in one buffer that is lent for the time of use.
 
+use crate::frame::MaskKey;
+use crate::mask;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
@@ -16,6 +18,9 @@ const PARK_UP_TO: usize = LEASE / 4;
 
 /// Reading on into less room than this is not worth a system call.
 const LEAST_ROOM: usize = 4 << 10;
+
+/// A payload is moved within its buffer by no more than a line of the cache: from there on others would be written.
+const MOVED_BY_AT_MOST: usize = 64;
 
 /// What has arrived on a connection and is not handled yet.
 ///
@@ -152,6 +157,29 @@ impl Inbox {
         self.lent = len;
     }
 
+    /// Unmasks the payload of the frame at the front, all of which is here, and lends it.
+    ///
+    /// A large one moves to where the header of a server's frame, which is shorter by the masking key, has just room before
+    /// it: frames that are sent back as they came then stand side by side, and are written as one.
+    pub(super) fn lend_frame(&mut self, mask: Option<MaskKey>, header_len: usize, len: usize) -> Place {
+        let payload = self.start + header_len;
+        let Some(key) = mask else { return self.lend_in_place(header_len, len) };
+        if len < SHARE_FROM || payload > MOVED_BY_AT_MOST {
+            mask::apply(key, 0, &mut self.buf[payload..payload + len]);
+            return self.lend_in_place(header_len, len);
+        }
+        let offset = header_len - key.len();
+        mask::apply_moving(key, &mut self.buf[offset..payload + len], payload - offset);
+        self.start = 0;
+        self.lend(payload + len);
+        Place::Front { offset: offset as u32, len }
+    }
+
+    fn lend_in_place(&mut self, header_len: usize, len: usize) -> Place {
+        self.lend(header_len + len);
+        Place::Front { offset: header_len as u32, len }
+    }
+
     /// Lends the joined fragments to an event.
     pub(super) fn lend_assembled(&mut self) {
         self.assembled_lent = true;
@@ -205,28 +233,30 @@ impl Inbox {
     /// Takes lent bytes out by reference count, without a copy.
     pub(super) fn share(&mut self, place: Place) -> Bytes {
         match place {
-            Place::Front { offset, len } => self.share_front(self.start + offset as usize, offset, len),
+            Place::Front { offset, len } => {
+                let from = self.start + offset as usize;
+                self.share_front(from, from + len).freeze()
+            }
             Place::Assembled => self.assembled.take().map_or_else(Bytes::new, |assembled| assembled.freeze()),
         }
     }
 
     /// As `share`, with the header of a frame to be sent before it. That takes the place of the header that the payload came
     /// with, which a client's masking key makes longer; `None` where the two do not stand together.
-    pub(super) fn share_as_frame(&mut self, place: Place, header: &[u8]) -> Option<Bytes> {
+    pub(super) fn share_as_frame(&mut self, place: Place, header: &[u8]) -> Option<BytesMut> {
         let Place::Front { offset, len } = place else { return None };
         let payload = self.start + offset as usize;
         // All that stands before a lent payload has been handled.
         let from = payload.checked_sub(header.len())?;
         self.buf[from..payload].copy_from_slice(header);
-        Some(self.share_front(from, offset, len))
+        Some(self.share_front(from, payload + len))
     }
 
-    /// Takes everything up to the end of a lent payload out of the buffer, and gives what stands from a place on.
-    fn share_front(&mut self, from: usize, offset: u32, len: usize) -> Bytes {
-        let lent = offset as usize + len;
-        let mut bytes = self.buf.split_to(self.start + lent).freeze();
-        self.start = 0;
-        self.lent -= lent;
+    /// Takes a part of what is lent out of the buffer, with all that stands before it; what is lent is handled then.
+    fn share_front(&mut self, from: usize, to: usize) -> BytesMut {
+        let handled = self.start + self.lent;
+        let mut bytes = self.buf.split_to(to);
+        (self.start, self.lent) = (handled - to, 0);
         bytes::Buf::advance(&mut bytes, from);
         bytes
     }
@@ -334,6 +364,42 @@ mod tests {
         assert_eq!(inbox.share_as_frame(place, b"hh").unwrap(), "hhpayload");
         inbox.release();
         assert_eq!(inbox.bytes(), b"rest");
+    }
+
+    #[test]
+    fn large_frames_that_are_sent_back_stand_side_by_side() {
+        const LEN: usize = SHARE_FROM;
+        let header = [0x82, 0xfe, (LEN >> 8) as u8, LEN as u8, 1, 2, 3, 4];
+        let masked: Vec<u8> = (0..LEN).map(|i| i as u8 ^ header[4 + i % 4]).collect();
+        let plain: Vec<u8> = (0..LEN).map(|i| i as u8).collect();
+        let mut inbox = Inbox::new();
+        inbox.extend_from_slice(&[&header[..], &masked].concat().repeat(5));
+        inbox.extend_from_slice(b"rest");
+
+        let mut end = inbox.buf.as_ptr();
+        for _ in 0..5 {
+            inbox.release();
+            let place = inbox.lend_frame(Some([1, 2, 3, 4]), header.len(), LEN);
+            assert_eq!(inbox.at(place), plain);
+            let frame = inbox.share_as_frame(place, b"HHHH").unwrap();
+            assert_eq!(frame, [b"HHHH", &plain[..]].concat());
+            assert_eq!(frame.as_ptr(), end);
+            end = frame.as_ptr_range().end;
+        }
+        inbox.release();
+        assert_eq!(inbox.bytes(), b"rest");
+    }
+
+    #[test]
+    fn a_large_frame_behind_small_ones_stays_where_it_is() {
+        let mut inbox = Inbox::new();
+        inbox.extend_from_slice(&[0; 2 * SHARE_FROM]);
+        inbox.consume(MOVED_BY_AT_MOST);
+        let place = inbox.lend_frame(Some([7; 4]), 8, SHARE_FROM);
+        assert!(matches!(place, Place::Front { offset: 8, len: SHARE_FROM }));
+        assert_eq!(inbox.at(place), [7; SHARE_FROM]);
+        inbox.release();
+        assert_eq!(inbox.bytes(), [0; SHARE_FROM - MOVED_BY_AT_MOST - 8]);
     }
 
     #[test]

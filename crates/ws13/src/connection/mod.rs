@@ -191,7 +191,7 @@ impl Connection {
     /// Answers (Pong, Close) are in the outbox when this returns. After [`Event::Closed`] it always gives `None`.
     #[inline(always)]
     pub fn receive<'a>(&mut self, inbox: &'a mut Inbox, outbox: &mut Outbox) -> Option<Event<'a>> {
-        if let Some((kind, place)) = self.short_message(inbox, usize::MAX) {
+        if let Some((kind, place)) = self.short_message(inbox, SHARE_FROM - 1) {
             return Some(Event::Message(MessageRef::new(kind, place, inbox)));
         }
         let fact = self.next_fact(inbox, outbox, Mode::Whole)?;
@@ -386,7 +386,7 @@ impl Connection {
         if mode != Mode::Whole {
             return None;
         }
-        let (kind, place) = self.short_message(inbox, usize::MAX)?;
+        let (kind, place) = self.short_message(inbox, SHARE_FROM - 1)?;
         Some(FactOrEnd::Fact(Fact::Message { kind, place }))
     }
 

@@ -1,5 +1,6 @@
 //! The Outbox: frames that are queued and not written yet, in the order of the wire.
 
+use super::inbox::LEASE;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -57,9 +58,17 @@ struct Large {
     after: usize,
     /// The length of its header, which ends at `after`.
     header_len: usize,
-    payload: Bytes,
+    payload: Payload,
     /// A part of the payload is written.
     begun: bool,
+}
+
+#[derive(Debug)]
+enum Payload {
+    /// Counted bytes.
+    Shared(Bytes),
+    /// Frames as they stand in a buffer, header and all.
+    Frames(BytesMut),
 }
 
 impl Outbox {
@@ -139,19 +148,34 @@ impl Outbox {
     pub(super) fn push_large(&mut self, header: &[u8], payload: Bytes) {
         self.small.extend_from_slice(header);
         self.queued += header.len();
-        self.push_payload(header.len(), payload);
+        self.push_payload(header.len(), Payload::Shared(payload));
     }
 
     /// Queues a frame that is shared, header and all.
     pub(super) fn push_frame(&mut self, frame: Bytes) {
-        self.push_payload(0, frame);
+        self.push_payload(0, Payload::Shared(frame));
+    }
+
+    /// Queues a frame as it stands in its buffer, header and all; with the one before it as one piece, where they stand side
+    /// by side.
+    pub(super) fn push_frame_in_place(&mut self, frame: BytesMut) {
+        let last = self.large.as_mut().and_then(|large| large.queue.back_mut());
+        if let Some(Large { after, payload: Payload::Frames(frames), .. }) = last {
+            let side_by_side = frames.as_ptr_range().end == frame.as_ptr();
+            if side_by_side && *after == self.small.len() && frames.len() + frame.len() <= LARGEST_PIECE {
+                self.queued += frame.len();
+                frames.unsplit(frame);
+                return;
+            }
+        }
+        self.push_payload(0, Payload::Frames(frame));
     }
 
     /// A payload after what is queued already, of which `header_len` bytes are its header.
-    fn push_payload(&mut self, header_len: usize, payload: Bytes) {
+    fn push_payload(&mut self, header_len: usize, payload: Payload) {
         // One without bytes would never be written, and stay for ever.
-        if !payload.is_empty() {
-            self.queued += payload.len();
+        if !payload.as_slice().is_empty() {
+            self.queued += payload.as_slice().len();
             let large = Large { after: self.small.len(), header_len, payload, begun: false };
             self.large.get_or_insert_default().queue.push_back(large);
         }
@@ -173,7 +197,7 @@ impl Outbox {
                 let behind = self.small.len() - (at + frame.len());
                 let payloads = queue.range_mut(index..).map(|large| {
                     large.after += frame.len();
-                    large.payload.len()
+                    large.payload.as_slice().len()
                 });
                 behind + payloads.sum::<usize>()
             }
@@ -224,7 +248,7 @@ impl Outbox {
         let with_payloads = self.large().flat_map(move |large| {
             let small = &self.small[from..large.after];
             from = large.after;
-            [small, &large.payload[..]]
+            [small, large.payload.as_slice()]
         });
         let last =
             self.large.as_ref().and_then(|large| large.queue.back()).map_or(self.head, |large| large.after);
@@ -241,15 +265,42 @@ impl LargeQueue {
     /// The first `len` bytes are written, of which those of the first payload are counted.
     fn advance_front(&mut self, len: usize) -> usize {
         let Some(large) = self.queue.front_mut() else { return 0 };
-        let step = len.min(large.payload.len());
+        let step = len.min(large.payload.as_slice().len());
         large.payload.advance(step);
         large.begun = true;
-        if large.payload.is_empty() {
-            self.spent = self.queue.pop_front().and_then(|large| large.payload.try_into_mut().ok());
+        if large.payload.as_slice().is_empty() {
+            self.spent = self.queue.pop_front().and_then(|large| large.payload.into_buffer());
         }
         step
     }
 }
+
+impl Payload {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Payload::Shared(bytes) => bytes,
+            Payload::Frames(frames) => frames,
+        }
+    }
+
+    fn advance(&mut self, len: usize) {
+        match self {
+            Payload::Shared(bytes) => bytes.advance(len),
+            Payload::Frames(frames) => frames.advance(len),
+        }
+    }
+
+    /// The buffer that it stood in, unless somebody else is known to hold a part of it.
+    fn into_buffer(self) -> Option<BytesMut> {
+        match self {
+            Payload::Shared(bytes) => bytes.try_into_mut().ok(),
+            Payload::Frames(frames) => Some(frames),
+        }
+    }
+}
+
+/// Frames that stand side by side are one piece up to this size; control frames get between pieces only.
+const LARGEST_PIECE: usize = LEASE;
 
 /// Written bytes at the front of the small buffer are worth moving the rest from here on.
 const COMPACT_FROM: usize = 64 << 10;
@@ -263,7 +314,7 @@ impl Buf for Outbox {
     fn chunk(&self) -> &[u8] {
         match self.large.as_ref().and_then(|large| large.queue.front()) {
             None => &self.small[self.head..],
-            Some(large) if large.after == self.head => &large.payload,
+            Some(large) if large.after == self.head => large.payload.as_slice(),
             Some(large) => &self.small[self.head..large.after],
         }
     }
@@ -326,6 +377,41 @@ mod tests {
         }
         let joined: Vec<u8> = mixed().slices().collect::<Vec<_>>().concat();
         assert_eq!(joined, b"oneH2payload2H3payload3four");
+    }
+
+    #[test]
+    fn frames_that_stand_side_by_side_are_one_piece() {
+        let mut buffer = BytesMut::from(&b"frame1frame2frame3frame4"[..]);
+        let mut outbox = Outbox::new();
+        outbox.push_frame_in_place(buffer.split_to(6));
+        outbox.push_frame_in_place(buffer.split_to(6));
+        assert_eq!(outbox.chunk(), b"frame1frame2");
+        // Also behind one that is being written, but not past what was queued in between.
+        outbox.advance(7);
+        outbox.push_frame_in_place(buffer.split_to(6));
+        assert_eq!(outbox.chunk(), b"rame2frame3");
+        outbox.push_small(|small| small.extend_from_slice(b"small"));
+        outbox.push_frame_in_place(buffer.split_to(6));
+        assert_eq!(outbox.remaining(), 11 + 5 + 6);
+        assert_eq!(drain(&mut outbox, 4), b"rame2frame3smallframe4");
+        // From elsewhere, though it may be as long.
+        outbox.push_frame_in_place(BytesMut::from(&b"frame5"[..]));
+        outbox.push_frame_in_place(BytesMut::from(&b"frame6"[..]));
+        assert_eq!(outbox.chunk(), b"frame5");
+        assert_eq!(drain(&mut outbox, 4), b"frame5frame6");
+    }
+
+    #[test]
+    fn a_piece_is_no_longer_than_the_largest_so_that_control_frames_get_between() {
+        let mut buffer = BytesMut::zeroed(2 * LARGEST_PIECE);
+        let mut outbox = Outbox::new();
+        for _ in 0..4 {
+            outbox.push_frame_in_place(buffer.split_to(LARGEST_PIECE / 2));
+        }
+        assert_eq!(outbox.chunk().len(), LARGEST_PIECE);
+        outbox.advance(1);
+        outbox.push_ahead(b"PING");
+        assert_eq!(drain(&mut outbox, 100)[LARGEST_PIECE - 1..][..4], *b"PING");
     }
 
     #[test]

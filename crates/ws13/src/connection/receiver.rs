@@ -140,7 +140,7 @@ impl Receiver {
     }
 
     /// The commonest case, and quickly so: a message in one frame that is all here, of at most `max` bytes, which are less
-    /// than 64 KiB. Whatever else is at the front is left to `next`, which would give the same answer here, too.
+    /// than `SHARE_FROM`. Whatever else is at the front is left to `next`, which would give the same answer here, too.
     #[inline(always)]
     pub(super) fn short_message(
         &mut self,
@@ -322,17 +322,12 @@ impl Receiver {
     /// The common case: a message in one frame that is all here.
     #[inline]
     fn whole_frame(&self, inbox: &mut Inbox, header: &Header, header_len: usize) -> Result<Fact, Fault> {
-        let len = header.payload_len as usize;
-        let payload = &mut inbox.bytes_mut()[header_len..header_len + len];
-        if let Some(key) = header.mask {
-            mask::apply(key, 0, payload);
-        }
+        let place = inbox.lend_frame(header.mask, header_len, header.payload_len as usize);
         let kind = if header.opcode == OpCode::Text { Kind::Text } else { Kind::Binary };
-        if kind == Kind::Text && simdutf8::basic::from_utf8(payload).is_err() {
+        if kind == Kind::Text && simdutf8::basic::from_utf8(inbox.at(place)).is_err() {
             return Err(Violation::Utf8.into());
         }
-        inbox.lend(header_len + len);
-        Ok(Fact::Message { kind, place: Place::Front { offset: header_len as u32, len } })
+        Ok(Fact::Message { kind, place })
     }
 
     /// Takes a data frame's header off the inbox; its payload follows.

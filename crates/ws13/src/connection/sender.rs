@@ -410,7 +410,7 @@ impl Sender {
                 (Some(key), payload) => outbox.push_large(&header, masked(payload, key)),
                 // Sent back as it is: one piece, header and all.
                 (None, Payload::Lent(message)) => match message.into_frame(&header) {
-                    Ok(frame) => outbox.push_frame(frame),
+                    Ok(frame) => outbox.push_frame_in_place(frame),
                     Err(message) => outbox.push_large(&header, message.into_bytes()),
                 },
                 (None, payload) => outbox.push_large(&header, shared(payload)),
