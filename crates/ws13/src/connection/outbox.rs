@@ -290,11 +290,11 @@ impl Payload {
         }
     }
 
-    /// The buffer that it stood in, unless somebody else is known to hold a part of it.
+    /// The buffer that it stood in, where nobody else holds a part of it.
     fn into_buffer(self) -> Option<BytesMut> {
         match self {
             Payload::Shared(bytes) => bytes.try_into_mut().ok(),
-            Payload::Frames(frames) => Some(frames),
+            Payload::Frames(mut frames) => frames.try_reclaim(1).then_some(frames),
         }
     }
 }
