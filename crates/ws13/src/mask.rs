@@ -13,6 +13,7 @@
 
 use crate::frame::MaskKey;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 /// Masks or unmasks `payload`, which starts `offset` bytes into the frame's payload.
 #[inline]
@@ -154,30 +155,30 @@ fn extend_blocks<'a, const N: usize>(target: &mut Vec<u8>, payload: &'a [u8], pa
 /// inlined into.
 #[inline(always)]
 pub(crate) fn move_xor(bytes: &mut [u8], distance: usize, pattern: Pattern) {
-    let moved = move_blocks::<{ 16 * WORD }>(bytes, distance, 0, pattern);
-    let moved = move_blocks::<WORD>(bytes, distance, moved, pattern);
-    for (at, key) in (moved..bytes.len() - distance).zip(pattern.to_ne_bytes()) {
-        bytes[at] = bytes[at + distance] ^ key;
+    let cells = Cell::from_mut(bytes).as_slice_of_cells();
+    let (from, to) = (&cells[distance..], &cells[..cells.len() - distance]);
+    let (from, to) = move_blocks::<{ 16 * WORD }>(from, to, pattern);
+    let (from, to) = move_blocks::<WORD>(from, to, pattern);
+    for ((from, to), key) in from.iter().zip(to).zip(pattern.to_ne_bytes()) {
+        to.set(from.get() ^ key);
     }
 }
 
-/// All whole blocks of `N` bytes, a multiple of the word, from the one after `moved` bytes on; gives how many are moved then.
+/// All whole blocks of `N` bytes, a multiple of the word, to a place before them; gives back what is left.
 #[inline(always)]
-fn move_blocks<const N: usize>(
-    bytes: &mut [u8],
-    distance: usize,
-    mut moved: usize,
+fn move_blocks<'a, const N: usize>(
+    from: &'a [Cell<u8>],
+    to: &'a [Cell<u8>],
     pattern: Pattern,
-) -> usize {
-    while bytes.len() - distance - moved >= N {
-        let mut block = [0; N];
+) -> (&'a [Cell<u8>], &'a [Cell<u8>]) {
+    let (mut from, mut to) = (from.chunks_exact(N), to.chunks_exact(N));
+    for (from, to) in (&mut from).zip(&mut to) {
         // Read whole before it is written, to where nothing is read any more.
-        block.copy_from_slice(&bytes[moved + distance..moved + distance + N]);
+        let mut block: [u8; N] = core::array::from_fn(|i| from[i].get());
         block.chunks_exact_mut(WORD).for_each(|word| xor_word(word, pattern));
-        bytes[moved..moved + N].copy_from_slice(&block);
-        moved += N;
+        to.iter().zip(block).for_each(|(to, byte)| to.set(byte));
     }
-    moved
+    (from.remainder(), to.remainder())
 }
 
 const WORD: usize = size_of::<Pattern>();
