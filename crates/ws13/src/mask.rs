@@ -61,6 +61,9 @@ pub fn extend(target: &mut Vec<u8>, key: MaskKey, offset: usize, payload: &[u8])
     extend_xor(target, payload, pattern);
 }
 
+/// The key that changes nothing: where payloads are small, that is quicker than to ask whether there is a key.
+pub(crate) const UNMASKED: MaskKey = [0; 4];
+
 /// As `extend`, for a frame's whole payload, and quicker where it is small.
 #[inline(always)]
 pub(crate) fn extend_small(target: &mut Vec<u8>, key: MaskKey, payload: &[u8]) {
@@ -79,14 +82,7 @@ pub(crate) fn extend_xor(target: &mut Vec<u8>, payload: &[u8], pattern: Pattern)
 fn extend_rest(target: &mut Vec<u8>, payload: &[u8], pattern: Pattern) {
     let rest = extend_blocks::<{ 4 * WORD }>(target, payload, pattern);
     let rest = extend_blocks::<WORD>(target, rest, pattern);
-    if rest.is_empty() {
-        return;
-    }
-    let mut last = [0; WORD];
-    let last = &mut last[..rest.len()];
-    last.copy_from_slice(rest);
-    xor(last, pattern);
-    target.extend_from_slice(last);
+    target.extend(rest.iter().zip(pattern.to_ne_bytes()).map(|(byte, key)| byte ^ key));
 }
 
 /// From here on a call to ask for wider registers pays.

@@ -1,7 +1,7 @@
 //! Text that is known to be UTF-8, over reference-counted bytes.
 
 use crate::trusted::validated;
-use crate::utf8::InvalidUtf8;
+use crate::utf8::{self, InvalidUtf8};
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -107,10 +107,7 @@ impl TryFrom<Bytes> for Text {
     type Error = InvalidUtf8;
 
     fn try_from(bytes: Bytes) -> Result<Self, InvalidUtf8> {
-        match simdutf8::basic::from_utf8(&bytes) {
-            Ok(_) => Ok(Text(bytes)),
-            Err(_) => Err(InvalidUtf8),
-        }
+        if utf8::is_valid(&bytes) { Ok(Text(bytes)) } else { Err(InvalidUtf8) }
     }
 }
 

@@ -8,7 +8,7 @@ pub(crate) fn validated(bytes: &[u8]) -> &str {
     debug_assert!(core::str::from_utf8(bytes).is_ok());
     // SAFETY: the two callers are `Text::as_str`, whose bytes came from a `str`, a `String`, a checked `Bytes` or
     // from `from_validated`; and `MessageRef::as_text`. Both of the latter hold payloads of text messages,
-    // which the receiver gives out only when they are valid: `whole_payload` and `whole_frame` have validated the
+    // which the receiver gives out only when they are valid: `short_payload`, `small_message` and `whole_frame` have validated the
     // whole of it, and for all others `utf8::Validator` has seen every byte and was complete at the end.
     unsafe { core::str::from_utf8_unchecked(bytes) }
 }
@@ -66,6 +66,16 @@ pub(crate) fn move_wide(bytes: &mut [u8], distance: usize, pattern: crate::mask:
     // SAFETY: the only thing it asks for is that the processor has AVX2, which has just been asked.
     unsafe { with_avx2(bytes, distance, pattern) };
     true
+}
+
+/// Whether bytes are UTF-8, by registers of 16 bytes; `None` where the processor has none that do.
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+pub(crate) fn is_utf8_narrow(bytes: &[u8]) -> Option<bool> {
+    if !std::arch::is_x86_feature_detected!("sse4.2") {
+        return None;
+    }
+    // SAFETY: the only thing it asks for is that the processor has SSE 4.2, which has just been asked.
+    Some(unsafe { simdutf8::basic::imp::x86::sse42::validate_utf8(bytes) }.is_ok())
 }
 
 /// Says that `len` bytes of a buffer's spare capacity hold what was read. Nobody but `poll_read_buf` of the tokio driver may call

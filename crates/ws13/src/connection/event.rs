@@ -61,9 +61,7 @@ impl<'a> MessageRef<'a> {
     #[inline(always)]
     pub fn into_bytes(self) -> Bytes {
         match self.as_bytes() {
-            // By way of a box, which is made in registers, as all of this is: what a call leaves in memory word by word, and
-            // is moved on from there in larger pieces, the processor waits for.
-            payload if payload.len() < SHARE_FROM => Bytes::from(Box::<[u8]>::from(payload)),
+            payload if payload.len() < SHARE_FROM => Bytes::copy_from_slice(payload),
             _ => self.inbox.share(self.place),
         }
     }

@@ -50,8 +50,6 @@ pub use stats::Stats;
 use crate::close::CloseFrame;
 use crate::error::{Fault, Lost, Misuse};
 use crate::extension::Claims;
-#[cfg(feature = "tokio")]
-use crate::frame::MAX_CONTROL_PAYLOAD;
 use crate::frame::OpCode;
 use crate::limits::Config;
 use crate::message::Kind;
@@ -116,7 +114,7 @@ impl Connection {
             None => MaskRule::Required,
         };
         Connection {
-            receiver: Receiver::new(mask),
+            receiver: Receiver::new(mask, &config.limits),
             sender: Sender::new(keys),
             keepalive: Keepalive::new(seed),
             transport: Transport::Up,
@@ -191,7 +189,7 @@ impl Connection {
     /// Answers (Pong, Close) are in the outbox when this returns. After [`Event::Closed`] it always gives `None`.
     #[inline(always)]
     pub fn receive<'a>(&mut self, inbox: &'a mut Inbox, outbox: &mut Outbox) -> Option<Event<'a>> {
-        if let Some((kind, place)) = self.short_message(inbox, SHARE_FROM - 1) {
+        if let Some((kind, place)) = self.short_message(inbox) {
             return Some(Event::Message(MessageRef::new(kind, place, inbox)));
         }
         let fact = self.next_fact(inbox, outbox, Mode::Whole)?;
@@ -386,17 +384,18 @@ impl Connection {
         if mode != Mode::Whole {
             return None;
         }
-        let (kind, place) = self.short_message(inbox, SHARE_FROM - 1)?;
+        let (kind, place) = self.short_message(inbox)?;
         Some(FactOrEnd::Fact(Fact::Message { kind, place }))
     }
 
-    /// The next message for keeps, where it is small and all here: where it is known to be small, no code for sharing a
-    /// large one comes with it into the caller.
+    /// The next message for keeps, where it is small and all here.
     #[cfg(feature = "tokio")]
     #[inline(always)]
     pub(crate) fn next_small_message(&mut self, inbox: &mut Inbox) -> Option<Message> {
-        let (kind, place) = self.short_message(inbox, MAX_CONTROL_PAYLOAD)?;
-        Some(MessageRef::new(kind, place, inbox).into_message())
+        if self.receive_closed || self.reported {
+            return None;
+        }
+        self.receiver.small_message(inbox)
     }
 
     /// Whether there is nothing to be told before more bytes arrive: all that did is handled, up to the end of a frame.
@@ -407,11 +406,11 @@ impl Connection {
     }
 
     #[inline(always)]
-    fn short_message(&mut self, inbox: &mut Inbox, max: usize) -> Option<(Kind, Place)> {
+    fn short_message(&mut self, inbox: &mut Inbox) -> Option<(Kind, Place)> {
         if self.receive_closed || self.reported {
             return None;
         }
-        self.receiver.short_message(inbox, &self.config.limits, max)
+        self.receiver.short_message(inbox)
     }
 
     /// As `receive`, but tells where the payload stands instead of lending it. `short_fact` gives the same, and sooner,

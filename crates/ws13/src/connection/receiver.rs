@@ -1,6 +1,6 @@
 //! The Receiver: bytes in the inbox become messages, control frames, or the fault that ends the connection.
 
-use super::inbox::{Inbox, Place};
+use super::inbox::{Inbox, Place, SHARE_FROM};
 use super::stats::Ratio;
 #[cfg(feature = "deflate")]
 use crate::deflate::{Half, Inflation};
@@ -10,9 +10,17 @@ use crate::frame::{Header, HeaderError, MAX_CONTROL_PAYLOAD, MaskKey, OpCode, Rs
 use crate::limits::Limits;
 use crate::mask;
 use crate::message::Kind;
-use crate::utf8::Validator;
-#[cfg(feature = "deflate")]
+#[cfg(feature = "tokio")]
+use crate::message::Message;
+#[cfg(feature = "tokio")]
+use crate::text::Text;
+use crate::utf8::{self, Validator};
+#[cfg(any(feature = "deflate", feature = "tokio"))]
 use alloc::boxed::Box;
+#[cfg(feature = "tokio")]
+use alloc::vec::Vec;
+#[cfg(feature = "tokio")]
+use bytes::Bytes;
 use core::ops::Range;
 
 #[cfg(feature = "deflate")]
@@ -43,6 +51,8 @@ pub(crate) enum Fact {
 pub(super) struct Receiver {
     /// Whether frames must have a mask, must have none, or may do as they like (a quirk).
     mask: MaskRule,
+    /// How long a message has to be to be no short one: at most `SHARE_FROM`, and within the limits.
+    short_below: u16,
     /// The reserved bits that mean something.
     claims: Claims,
     /// The data frame whose payload is not complete.
@@ -80,6 +90,14 @@ struct Frame {
     mask_offset: u8,
 }
 
+/// The first two bytes of a message in one frame.
+struct Whole {
+    kind: Kind,
+    masked: bool,
+    /// The length, or where it stands: 126 and 127.
+    len: usize,
+}
+
 #[derive(Debug)]
 struct Unfinished {
     /// The opcode and the reserved bits of its first frame, as they stand in its first byte.
@@ -94,9 +112,14 @@ struct Unfinished {
 }
 
 impl Receiver {
-    pub(super) fn new(mask: MaskRule) -> Self {
+    pub(super) fn new(mask: MaskRule, limits: &Limits) -> Self {
+        let within_limits = match limits.fragments() {
+            0 => 0,
+            _ => limits.frame().min(limits.max_message).saturating_add(1),
+        };
         Receiver {
             mask,
+            short_below: within_limits.min(SHARE_FROM) as u16,
             claims: Claims::NONE,
             frame: None,
             message: None,
@@ -139,20 +162,60 @@ impl Receiver {
         self.frame.is_none()
     }
 
-    /// The commonest case, and quickly so: a message in one frame that is all here, of at most `max` bytes, which are less
-    /// than `SHARE_FROM`. Whatever else is at the front is left to `next`, which would give the same answer here, too.
+    /// The commonest case, and quickly so: a short message, which is one frame that is all here and less than `SHARE_FROM`
+    /// bytes. Whatever else is at the front is left to `next`, which would give the same answer here, too.
     #[inline(always)]
-    pub(super) fn short_message(
-        &mut self,
-        inbox: &mut Inbox,
-        limits: &Limits,
-        max: usize,
-    ) -> Option<(Kind, Place)> {
+    pub(super) fn short_message(&mut self, inbox: &mut Inbox) -> Option<(Kind, Place)> {
         inbox.release();
+        let Whole { kind, masked, len } = self.whole_message(inbox.bytes())?;
+        if len <= MAX_CONTROL_PAYLOAD {
+            return self.short_payload::<2>(kind, masked, len, inbox);
+        }
+        match *inbox.bytes() {
+            [_, _, high, low, ..] if len == 126 => {
+                let len = usize::from(u16::from_be_bytes([high, low]));
+                if len > MAX_CONTROL_PAYLOAD {
+                    self.short_payload::<4>(kind, masked, len, inbox)
+                } else {
+                    None
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// As `short_message`, for keeps and of at most 125 bytes: the payload is unmasked on its way out of the buffer.
+    #[cfg(feature = "tokio")]
+    #[inline(always)]
+    pub(super) fn small_message(&mut self, inbox: &mut Inbox) -> Option<Message> {
+        inbox.release();
+        let Whole { kind, masked, len } = self.whole_message(inbox.bytes())?;
+        if len > MAX_CONTROL_PAYLOAD || len >= self.short_below.into() {
+            return None;
+        }
+        let (header_len, key, payload) = payload_of::<2>(masked, len, inbox.bytes_mut())?;
+        // By way of a box, which is made in registers, as all of this is: what a call leaves in memory word by word, and is
+        // moved on from there in larger pieces, the processor waits for.
+        let mut copy = Vec::with_capacity(len);
+        mask::extend_small(&mut copy, key.unwrap_or(mask::UNMASKED), payload);
+        let payload = Bytes::from(copy.into_boxed_slice());
+        let message = match kind {
+            Kind::Binary => Message::Binary(payload),
+            Kind::Text if utf8::is_valid_small(&payload) => Message::Text(Text::from_validated(payload)),
+            Kind::Text => return None,
+        };
+        inbox.lend(header_len + len);
+        self.messages += 1;
+        Some(message)
+    }
+
+    /// What the first two bytes say, where a message in one frame is next.
+    #[inline(always)]
+    fn whole_message(&self, bytes: &[u8]) -> Option<Whole> {
         if self.message.is_some() {
             return None;
         }
-        let (kind, second) = match *inbox.bytes() {
+        let (kind, second) = match *bytes {
             [WHOLE_TEXT, second, ..] => (Kind::Text, second),
             [WHOLE_BINARY, second, ..] => (Kind::Binary, second),
             _ => return None,
@@ -162,41 +225,27 @@ impl Receiver {
             (MaskRule::Forbidden, false) => false,
             _ => return None,
         };
-        let len = usize::from(second & 0x7f);
-        if len <= MAX_CONTROL_PAYLOAD {
-            return self.whole_payload::<2>(kind, masked, len, inbox, limits);
-        }
-        match *inbox.bytes() {
-            [_, _, high, low, ..] if len == 126 && max > MAX_CONTROL_PAYLOAD => {
-                let len = usize::from(u16::from_be_bytes([high, low]));
-                let fits = (MAX_CONTROL_PAYLOAD + 1..=max).contains(&len);
-                if fits { self.whole_payload::<4>(kind, masked, len, inbox, limits) } else { None }
-            }
-            _ => None,
-        }
+        Some(Whole { kind, masked, len: (second & 0x7f).into() })
     }
 
-    /// The payload of such a message; its length ends `LENGTH_END` bytes after the front.
+    /// The payload of a short message, unmasked where it stands; its length ends `LENGTH_END` bytes after the front.
     #[inline(always)]
-    fn whole_payload<const LENGTH_END: usize>(
+    fn short_payload<const LENGTH_END: usize>(
         &mut self,
         kind: Kind,
         masked: bool,
         len: usize,
         inbox: &mut Inbox,
-        limits: &Limits,
     ) -> Option<(Kind, Place)> {
-        if len > limits.frame().min(limits.max_message) || limits.fragments() == 0 {
+        if len >= self.short_below.into() {
             return None;
         }
-        let header_len = if masked { LENGTH_END + MASK_LEN } else { LENGTH_END };
-        let (header, payload) = inbox.bytes_mut().get_mut(..header_len + len)?.split_at_mut(header_len);
-        let key = header[LENGTH_END..].first_chunk::<MASK_LEN>().copied();
-        // By a key of zeros nothing is changed: for small ones that is quicker than to ask.
-        let key = if LENGTH_END == 2 { Some(key.unwrap_or_default()) } else { key };
+        let (header_len, key, payload) = payload_of::<LENGTH_END>(masked, len, inbox.bytes_mut())?;
+        let key = if LENGTH_END == 2 { Some(key.unwrap_or(mask::UNMASKED)) } else { key };
         if let Some(key) = key {
             mask::apply_whole(key, payload);
         }
+        let is_text = if LENGTH_END == 2 { utf8::is_valid_small } else { utf8::is_valid };
         if kind == Kind::Text && !is_text(payload) {
             // Left as it was, for `next` to find the fault.
             if let Some(key) = key {
@@ -324,7 +373,7 @@ impl Receiver {
     fn whole_frame(&self, inbox: &mut Inbox, header: &Header, header_len: usize) -> Result<Fact, Fault> {
         let place = inbox.lend_frame(header.mask, header_len, header.payload_len as usize);
         let kind = if header.opcode == OpCode::Text { Kind::Text } else { Kind::Binary };
-        if kind == Kind::Text && simdutf8::basic::from_utf8(inbox.at(place)).is_err() {
+        if kind == Kind::Text && !utf8::is_valid(inbox.at(place)) {
             return Err(Violation::Utf8.into());
         }
         Ok(Fact::Message { kind, place })
@@ -413,11 +462,16 @@ fn check_message(len: u64, compressed: bool, frames: usize, limits: &Limits) -> 
 const WHOLE_TEXT: u8 = 0x80 | OpCode::Text as u8;
 const WHOLE_BINARY: u8 = 0x80 | OpCode::Binary as u8;
 
-/// Whether these are UTF-8. Short texts are ASCII mostly, which is seen in a fraction of the time.
+/// The length of a frame's header, its masking key and its payload, where all of it is here.
 #[inline(always)]
-fn is_text(payload: &[u8]) -> bool {
-    (payload.len() <= MAX_CONTROL_PAYLOAD && payload.is_ascii())
-        || simdutf8::basic::from_utf8(payload).is_ok()
+fn payload_of<const LENGTH_END: usize>(
+    masked: bool,
+    len: usize,
+    bytes: &mut [u8],
+) -> Option<(usize, Option<MaskKey>, &mut [u8])> {
+    let header_len = if masked { LENGTH_END + MASK_LEN } else { LENGTH_END };
+    let (header, payload) = bytes.get_mut(..header_len + len)?.split_at_mut(header_len);
+    Some((header_len, header[LENGTH_END..].first_chunk().copied(), payload))
 }
 
 const MASK_LEN: usize = size_of::<MaskKey>();
