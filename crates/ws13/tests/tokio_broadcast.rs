@@ -6,6 +6,7 @@ mod common;
 mod net;
 
 use common::allocation::{Counting, measure};
+use futures_util::FutureExt;
 use net::{close_code, quiet, read_frame, server, socket_and_wire};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, DuplexStream};
@@ -112,6 +113,19 @@ async fn who_lags_too_far_is_disconnected_with_1013_after_what_was_queued() {
     assert!(came + 8 <= rounds, "{came} of {rounds}: what waited was dropped");
     drop(slow.wire);
     slow.task.await.unwrap();
+}
+
+/// What a task may do before others have their turn (tokio's budget) is less than a thousand writes.
+#[tokio::test]
+async fn all_of_a_thousand_members_are_written_to_by_the_call_itself() {
+    let broadcast = Broadcast::new(&Config::default());
+    let mut members: Vec<_> = (0..1000).map(|_| member(&broadcast)).collect();
+    tokio::task::yield_now().await;
+    assert_eq!(broadcast.send("news").queued, 1000);
+    for (at, member) in members.iter_mut().enumerate() {
+        let first = tokio::task::unconstrained(member.wire.read_u8()).now_or_never();
+        assert!(matches!(first, Some(Ok(0x81))), "member {at} waits for its task: {first:?}");
+    }
 }
 
 #[tokio::test]

@@ -9,12 +9,14 @@ use crate::pool;
 use crate::state::State;
 use crate::trusted;
 use bytes::{Buf, BytesMut};
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::ops::{Deref, DerefMut};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 /// A connection on its stream.
@@ -168,9 +170,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Writes what the stream takes at once, for a connection that is not one's own; the rest is left to its task, which
     /// knows already where something was left before.
+    ///
+    /// Not out of the budget of the task that calls, which is for 128 operations: a broadcast to thousands would leave most of
+    /// them to the tasks of their connections.
     pub(super) fn write_at_once(&mut self, knows: bool) {
-        // How the connection was lost, if it was, its task sees.
-        let written = self.poll_write(&mut Context::from_waker(Waker::noop()));
+        let written = {
+            let writing = pin!(unconstrained(poll_fn(|cx| self.poll_write(cx))));
+            // How the connection was lost, if it was, its task sees.
+            writing.poll(&mut Context::from_waker(Waker::noop()))
+        };
         if written.is_pending() && !knows {
             self.leave_writing();
         }
