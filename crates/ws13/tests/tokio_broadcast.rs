@@ -120,12 +120,21 @@ async fn who_lags_too_far_is_disconnected_with_1013_after_what_was_queued() {
 async fn all_of_a_thousand_members_are_written_to_by_the_call_itself() {
     let broadcast = Broadcast::new(&Config::default());
     let mut members: Vec<_> = (0..1000).map(|_| member(&broadcast)).collect();
+    let senders: Vec<_> = members.iter().map(|member| member.sender.clone()).collect();
     tokio::task::yield_now().await;
     assert_eq!(broadcast.send("news").queued, 1000);
-    for (at, member) in members.iter_mut().enumerate() {
-        let first = tokio::task::unconstrained(member.wire.read_u8()).now_or_never();
-        assert!(matches!(first, Some(Ok(0x81))), "member {at} waits for its task: {first:?}");
-    }
+    let mut each_has = |message: &[u8]| {
+        for (at, member) in members.iter_mut().enumerate() {
+            let mut bytes = vec![0; message.len()];
+            let came = tokio::task::unconstrained(member.wire.read_exact(&mut bytes)).now_or_never();
+            assert!(came.is_some(), "member {at} waits for its task");
+            assert_eq!(bytes, message);
+        }
+    };
+    each_has(b"\x81\x04news");
+    // So are those to whom it is sent one by one.
+    senders.iter().for_each(|sender| sender.try_send("more").unwrap());
+    each_has(b"\x81\x04more");
 }
 
 #[tokio::test]

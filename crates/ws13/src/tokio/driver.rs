@@ -170,19 +170,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Writes what the stream takes at once, for a connection that is not one's own; the rest is left to its task, which
     /// knows already where something was left before.
-    ///
-    /// Not out of the budget of the task that calls, which is for 128 operations: a broadcast to thousands would leave most of
-    /// them to the tasks of their connections.
     pub(super) fn write_at_once(&mut self, knows: bool) {
-        let written = {
-            let writing = pin!(unconstrained(poll_fn(|cx| self.poll_write(cx))));
-            // How the connection was lost, if it was, its task sees.
-            writing.poll(&mut Context::from_waker(Waker::noop()))
-        };
+        // How the connection was lost, if it was, its task sees.
+        let written = self.flush_now();
         if written.is_pending() && !knows {
             self.leave_writing();
         }
         self.park_outgoing();
+    }
+
+    /// Writes what the stream takes now; pending where it does not take all, of which nobody is told.
+    ///
+    /// Not out of the budget of the task that calls, which is for 128 operations: who sends to thousands would leave most of
+    /// them to the tasks of their connections.
+    pub(super) fn flush_now(&mut self) -> Poll<Result<(), Error>> {
+        let flush = pin!(unconstrained(poll_fn(|cx| self.poll_flush(cx))));
+        flush.poll(&mut Context::from_waker(Waker::noop()))
     }
 
     /// Gives back the outbox's buffer, where nothing is queued: its own task may not look at this connection for long.

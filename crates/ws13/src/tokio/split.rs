@@ -11,7 +11,7 @@ use crate::message::Message;
 use crate::text::Text;
 use std::future::poll_fn;
 use std::sync::Weak;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -124,7 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     /// Writes what can be written at once; the rest is left to the task that receives.
     fn write_now(&self) -> Result<(), Error> {
         let mut driver = self.0.lock();
-        match driver.poll_flush(&mut Context::from_waker(Waker::noop())) {
+        match driver.flush_now() {
             Poll::Ready(sent) => {
                 driver.park_outgoing();
                 sent
