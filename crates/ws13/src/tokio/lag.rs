@@ -86,8 +86,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if !self.is_open() {
             return Taken::Closed;
         }
-        let mut lag = self.lag.take().unwrap_or_default();
         let room = if lagging == Lagging::KeepLatest { 1 } else { BATCH };
+        // Most members do not lag: nothing waits, and there is room.
+        if self.lag.is_none() && self.outbox.queued() < room && self.send(message.into()).is_ok() {
+            return Taken::Queued;
+        }
+        let mut lag = self.lag.take().unwrap_or_default();
         let dropped = lag.make_room(from, lagging, most.max(1));
         if dropped.is_some() {
             lag.0.push_back(Waiting { from, message: message.clone(), room });
