@@ -8,8 +8,8 @@ pub(crate) fn validated(bytes: &[u8]) -> &str {
     debug_assert!(core::str::from_utf8(bytes).is_ok());
     // SAFETY: the two callers are `Text::as_str`, whose bytes came from a `str`, a `String`, a checked `Bytes` or
     // from `from_validated`; and `MessageRef::as_text`. Both of the latter hold payloads of text messages,
-    // which the receiver gives out only when they are valid: `short_payload`, `small_message` and `whole_frame` have validated the
-    // whole of it, and for all others `utf8::Validator` has seen every byte and was complete at the end.
+    // which the receiver gives out only when they are valid: `short_payload`, `small_message` and `whole_frame` have
+    // validated the whole of it, and for all others `utf8::Validator` has seen every byte and was complete at the end.
     unsafe { core::str::from_utf8_unchecked(bytes) }
 }
 

@@ -19,8 +19,9 @@ const PARK_UP_TO: usize = LEASE / 4;
 /// Reading on into less room than this is not worth a system call.
 const LEAST_ROOM: usize = 4 << 10;
 
-/// A payload is moved within its buffer by no more than a line of the cache: from there on others would be written.
-const MOVED_BY_AT_MOST: usize = 64;
+/// A payload is moved towards the front of its buffer where it begins in the first line of the cache: from farther away it
+/// would be written to other lines than it is read from.
+const MOVED_FROM_AT_MOST: usize = 64;
 
 /// What has arrived on a connection and is not handled yet.
 ///
@@ -159,12 +160,13 @@ impl Inbox {
 
     /// Unmasks the payload of the frame at the front, all of which is here, and lends it.
     ///
-    /// A large one moves to where the header of a server's frame, which is shorter by the masking key, has just room before
-    /// it: frames that are sent back as they came then stand side by side, and are written as one.
+    /// A large one that stands near the front of the buffer moves to where the header of a server's frame, which is shorter by
+    /// the masking key, has just room before it: frames that are sent back as they came then stand side by side, and are
+    /// written as one. Behind much that was handled it stays where it is.
     pub(super) fn lend_frame(&mut self, mask: Option<MaskKey>, header_len: usize, len: usize) -> Place {
         let payload = self.start + header_len;
         let Some(key) = mask else { return self.lend_in_place(header_len, len) };
-        if len < SHARE_FROM || payload > MOVED_BY_AT_MOST {
+        if len < SHARE_FROM || payload > MOVED_FROM_AT_MOST {
             mask::apply(key, 0, &mut self.buf[payload..payload + len]);
             return self.lend_in_place(header_len, len);
         }
@@ -379,6 +381,7 @@ mod tests {
         let mut end = inbox.buf.as_ptr();
         for _ in 0..5 {
             inbox.release();
+            assert!(!inbox.is_empty());
             let place = inbox.lend_frame(Some([1, 2, 3, 4]), header.len(), LEN);
             assert_eq!(inbox.at(place), plain);
             let frame = inbox.share_as_frame(place, b"HHHH").unwrap();
@@ -391,15 +394,49 @@ mod tests {
     }
 
     #[test]
-    fn a_large_frame_behind_small_ones_stays_where_it_is() {
-        let mut inbox = Inbox::new();
-        inbox.extend_from_slice(&[0; 2 * SHARE_FROM]);
-        inbox.consume(MOVED_BY_AT_MOST);
-        let place = inbox.lend_frame(Some([7; 4]), 8, SHARE_FROM);
-        assert!(matches!(place, Place::Front { offset: 8, len: SHARE_FROM }));
-        assert_eq!(inbox.at(place), [7; SHARE_FROM]);
-        inbox.release();
-        assert_eq!(inbox.bytes(), [0; SHARE_FROM - MOVED_BY_AT_MOST - 8]);
+    fn a_large_frame_moves_from_near_the_front_only_and_what_follows_it_stays() {
+        for (header_len, len) in [(8, SHARE_FROM), (14, 70_000)] {
+            for handled in (0..=MOVED_FROM_AT_MOST).chain([1000]) {
+                let mut inbox = Inbox::new();
+                inbox.extend_from_slice(&vec![9; handled]);
+                inbox.extend_from_slice(&vec![0; header_len + len]);
+                inbox.extend_from_slice(b"rest");
+                inbox.consume(handled);
+                let place = inbox.lend_frame(Some([7; 4]), header_len, len);
+                assert_eq!(inbox.at(place), vec![7; len]);
+                let moves = handled + header_len <= MOVED_FROM_AT_MOST;
+                let at = if moves { header_len - 4 } else { handled + header_len };
+                assert!(matches!(place, Place::Front { offset, .. } if inbox.start + offset as usize == at));
+                inbox.release();
+                assert_eq!(inbox.bytes(), b"rest");
+            }
+        }
+    }
+
+    #[test]
+    fn after_the_last_frame_was_shared_nothing_is_left_but_room() {
+        let shared = || {
+            let mut inbox = Inbox::new();
+            inbox.room(lease).resize(8 + SHARE_FROM, 0);
+            let place = inbox.lend_frame(Some([7; 4]), 8, SHARE_FROM);
+            let frame = inbox.share_as_frame(place, b"HHHH").unwrap();
+            assert!(inbox.is_empty());
+            (inbox, frame)
+        };
+        let (mut inbox, frame) = shared();
+        inbox.extend_from_slice(b"more");
+        assert_eq!(inbox.bytes(), b"more");
+        assert_eq!(frame.len(), 4 + SHARE_FROM);
+
+        let (mut inbox, frame) = shared();
+        inbox.room(lease).extend_from_slice(&[1; SHARE_FROM]);
+        assert_eq!(inbox.bytes(), [1; SHARE_FROM]);
+        assert_eq!(frame[4..], [7; SHARE_FROM]);
+
+        let (mut inbox, frame) = shared();
+        drop(frame);
+        assert!(inbox.park().is_some_and(|mut lease| lease.try_reclaim(LEASE)));
+        assert_eq!(inbox.buf.capacity(), 0);
     }
 
     #[test]

@@ -392,10 +392,7 @@ impl Connection {
     #[cfg(feature = "tokio")]
     #[inline(always)]
     pub(crate) fn next_small_message(&mut self, inbox: &mut Inbox) -> Option<Message> {
-        if self.receive_closed || self.reported {
-            return None;
-        }
-        self.receiver.small_message(inbox)
+        if self.takes_messages() { self.receiver.small_message(inbox) } else { None }
     }
 
     /// Whether there is nothing to be told before more bytes arrive: all that did is handled, up to the end of a frame.
@@ -407,10 +404,12 @@ impl Connection {
 
     #[inline(always)]
     fn short_message(&mut self, inbox: &mut Inbox) -> Option<(Kind, Place)> {
-        if self.receive_closed || self.reported {
-            return None;
-        }
-        self.receiver.short_message(inbox)
+        if self.takes_messages() { self.receiver.short_message(inbox) } else { None }
+    }
+
+    #[inline(always)]
+    fn takes_messages(&self) -> bool {
+        !self.receive_closed && !self.reported
     }
 
     /// As `receive`, but tells where the payload stands instead of lending it. `short_fact` gives the same, and sooner,

@@ -15,7 +15,7 @@ use crate::message::Message;
 #[cfg(feature = "tokio")]
 use crate::text::Text;
 use crate::utf8::{self, Validator};
-#[cfg(any(feature = "deflate", feature = "tokio"))]
+#[cfg(feature = "deflate")]
 use alloc::boxed::Box;
 #[cfg(feature = "tokio")]
 use alloc::vec::Vec;
@@ -51,7 +51,7 @@ pub(crate) enum Fact {
 pub(super) struct Receiver {
     /// Whether frames must have a mask, must have none, or may do as they like (a quirk).
     mask: MaskRule,
-    /// How long a message has to be to be no short one: at most `SHARE_FROM`, and within the limits.
+    /// A message of fewer bytes than this is a short one: of `SHARE_FROM` at most, and within the limits; 0 where none is.
     short_below: u16,
     /// The reserved bits that mean something.
     claims: Claims,
@@ -91,10 +91,10 @@ struct Frame {
 }
 
 /// The first two bytes of a message in one frame.
-struct Whole {
+struct WholeStart {
     kind: Kind,
     masked: bool,
-    /// The length, or where it stands: 126 and 127.
+    /// The length of the payload, or where it stands: 126 and 127.
     len: usize,
 }
 
@@ -167,7 +167,7 @@ impl Receiver {
     #[inline(always)]
     pub(super) fn short_message(&mut self, inbox: &mut Inbox) -> Option<(Kind, Place)> {
         inbox.release();
-        let Whole { kind, masked, len } = self.whole_message(inbox.bytes())?;
+        let WholeStart { kind, masked, len } = self.whole_start(inbox.bytes())?;
         if len <= MAX_CONTROL_PAYLOAD {
             return self.short_payload::<2>(kind, masked, len, inbox);
         }
@@ -189,11 +189,11 @@ impl Receiver {
     #[inline(always)]
     pub(super) fn small_message(&mut self, inbox: &mut Inbox) -> Option<Message> {
         inbox.release();
-        let Whole { kind, masked, len } = self.whole_message(inbox.bytes())?;
+        let WholeStart { kind, masked, len } = self.whole_start(inbox.bytes())?;
         if len > MAX_CONTROL_PAYLOAD || len >= self.short_below.into() {
             return None;
         }
-        let (header_len, key, payload) = payload_of::<2>(masked, len, inbox.bytes_mut())?;
+        let (header_len, key, payload) = split_frame::<2>(masked, len, inbox.bytes_mut())?;
         // By way of a box, which is made in registers, as all of this is: what a call leaves in memory word by word, and is
         // moved on from there in larger pieces, the processor waits for.
         let mut copy = Vec::with_capacity(len);
@@ -211,7 +211,7 @@ impl Receiver {
 
     /// What the first two bytes say, where a message in one frame is next.
     #[inline(always)]
-    fn whole_message(&self, bytes: &[u8]) -> Option<Whole> {
+    fn whole_start(&self, bytes: &[u8]) -> Option<WholeStart> {
         if self.message.is_some() {
             return None;
         }
@@ -225,7 +225,7 @@ impl Receiver {
             (MaskRule::Forbidden, false) => false,
             _ => return None,
         };
-        Some(Whole { kind, masked, len: (second & 0x7f).into() })
+        Some(WholeStart { kind, masked, len: (second & 0x7f).into() })
     }
 
     /// The payload of a short message, unmasked where it stands; its length ends `LENGTH_END` bytes after the front.
@@ -240,7 +240,7 @@ impl Receiver {
         if len >= self.short_below.into() {
             return None;
         }
-        let (header_len, key, payload) = payload_of::<LENGTH_END>(masked, len, inbox.bytes_mut())?;
+        let (header_len, key, payload) = split_frame::<LENGTH_END>(masked, len, inbox.bytes_mut())?;
         let key = if LENGTH_END == 2 { Some(key.unwrap_or(mask::UNMASKED)) } else { key };
         if let Some(key) = key {
             mask::apply_whole(key, payload);
@@ -464,7 +464,7 @@ const WHOLE_BINARY: u8 = 0x80 | OpCode::Binary as u8;
 
 /// The length of a frame's header, its masking key and its payload, where all of it is here.
 #[inline(always)]
-fn payload_of<const LENGTH_END: usize>(
+fn split_frame<const LENGTH_END: usize>(
     masked: bool,
     len: usize,
     bytes: &mut [u8],

@@ -3,9 +3,9 @@
 use super::outbox::Outbox;
 use super::*;
 use crate::limits::Limits;
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use bytes::{Buf, Bytes, BytesMut};
-use proptest::collection::vec;
+use proptest::collection::vec as vec_of;
 use proptest::prelude::*;
 
 /// A server with its buffers.
@@ -103,7 +103,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_outbox_equals_the_obvious_one(steps in vec(step(), 0..60)) {
+    fn the_outbox_equals_the_obvious_one(steps in vec_of(step(), 0..60)) {
         let (mut outbox, mut obvious) = (Outbox::new(), Obvious::default());
         // Where the frames that went ahead are gone: the count of written bytes, and their content.
         let mut ahead: Vec<(u64, Vec<u8>)> = Vec::new();
@@ -287,4 +287,108 @@ fn a_ping_while_a_large_frame_is_half_written_and_its_header_forgotten() {
     let rest = written(&mut connection, &mut outbox);
     assert!(rest[..8000].iter().all(|byte| *byte == 2));
     assert_eq!(rest[8000..], [0x8a, 1, b'p']);
+}
+
+/// A message that is small, or is not by a byte, and what follows it.
+fn message_and_more(first: u8, key: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
+    let mut masked = payload.to_vec();
+    if let Some(key) = key {
+        crate::mask::apply(key, 0, &mut masked);
+    }
+    let mask_bit = if key.is_some() { 0x80 } else { 0 };
+    let length = match payload.len() {
+        len @ ..=125 => vec![mask_bit | len as u8],
+        len => vec![mask_bit | 126, (len >> 8) as u8, len as u8],
+    };
+    let key = key.map_or(Vec::new(), |key| key.to_vec());
+    [&[first], &length[..], &key, &masked, b"more"].concat()
+}
+
+/// `next_small_message` gives what `receive` gives, or nothing, and then leaves all as it was.
+#[cfg(feature = "tokio")]
+#[test]
+fn small_messages_for_keeps_are_those_of_the_general_path() {
+    let texts: [&[u8]; 6] =
+        [b"", b"plain", "gr\u{fc}\u{df}e".as_bytes(), b"\xff", b"cut \xe2\x82", &[b'x'; 126]];
+    let payloads =
+        texts.into_iter().map(<[u8]>::to_vec).chain([1, 63, 64, 65, 124, 125].map(|len| [b'y'].repeat(len)));
+    let limits = [
+        Limits::default(),
+        Limits { max_message: 64, ..Limits::default() },
+        Limits { max_frame: Some(63), ..Limits::default() },
+        Limits { max_message: usize::MAX, ..Limits::default() },
+        Limits { max_fragments: Some(0), ..Limits::default() },
+    ];
+    let (mut taken, mut left) = (0, 0);
+    for payload in payloads {
+        for (limits, first) in
+            limits.iter().flat_map(|limits| [0x81, 0x82, 0x01, 0x89].map(|first| (limits, first)))
+        {
+            for key in [None, Some([1, 2, 3, 4]), Some([0xff; 4])] {
+                let bytes = message_and_more(first, key, &payload);
+                let config = Config { limits: limits.clone(), ..Config::default() };
+                let (mut quick, mut inbox, mut outbox) = server(config.clone());
+                let (mut general, mut same_inbox, mut same_outbox) = server(config);
+                inbox.extend_from_slice(&bytes);
+                same_inbox.extend_from_slice(&bytes);
+                let expected = match general.next_fact(&mut same_inbox, &mut same_outbox, Mode::Whole) {
+                    Some(fact) => match general.event(fact, &mut same_inbox) {
+                        Event::Message(message) => Some(message.into_message()),
+                        _ => None,
+                    },
+                    None => None,
+                };
+                match quick.next_small_message(&mut inbox) {
+                    Some(message) => {
+                        assert_eq!(Some(message), expected, "{bytes:x?}");
+                        inbox.release();
+                        assert_eq!(inbox.bytes(), b"more");
+                        taken += 1;
+                    }
+                    None => {
+                        assert_eq!(inbox.bytes(), bytes);
+                        assert!(expected.is_none_or(|message| message.len() > 125), "{bytes:x?} is left");
+                        left += 1;
+                    }
+                }
+                // From here on both go the general way, to the same end.
+                while quick.receive(&mut inbox, &mut outbox).is_some() {}
+                while general.receive(&mut same_inbox, &mut same_outbox).is_some() {}
+                assert_eq!(quick.closed(), general.closed(), "{bytes:x?}");
+            }
+        }
+    }
+    assert!(taken > 100 && left > 100, "{taken} and {left}");
+}
+
+#[test]
+fn a_large_text_that_is_not_utf8_ends_the_connection_and_leaves_nothing() {
+    for at in [0, 5000, SHARE_FROM] {
+        let (mut server, mut inbox, mut outbox) = server(Config::default());
+        let mut text = [b'x'].repeat(SHARE_FROM + 1);
+        text[at] = 0xff;
+        inbox.extend_from_slice(&message_and_more(0x81, Some([1, 2, 3, 4]), &text));
+        assert!(server.receive(&mut inbox, &mut outbox).is_none());
+        let cause = server.closed().map(Closed::cause);
+        assert_eq!(cause, Some(CloseCause::Fault(crate::error::Violation::Utf8.into())), "{at}");
+        assert!(inbox.is_empty());
+        assert_eq!(written(&mut server, &mut outbox), [0x88, 2, 0x03, 0xef]);
+    }
+}
+
+/// The Pong goes ahead of what was queued before it.
+#[test]
+fn a_ping_between_large_messages_that_are_sent_back_is_answered_at_a_frame_boundary() {
+    let (mut server, mut inbox, mut outbox) = server(Config::default());
+    let large = message_and_more(0x82, Some([1, 2, 3, 4]), &[b'x'; SHARE_FROM]);
+    let large = &large[..large.len() - 4];
+    inbox.extend_from_slice(&[large, large, &frame(0x89, b"?"), large].concat());
+    while let Some((event, mut output)) = server.receive_with_output(&mut inbox, &mut outbox) {
+        if let Event::Message(message) = event {
+            output.send(message).unwrap();
+        }
+    }
+    let echoed = [&[0x82, 126, 0x20, 0][..], &[b'x'; SHARE_FROM]].concat();
+    let expected = [&[0x8a, 1, b'?'][..], &echoed, &echoed, &echoed].concat();
+    assert_eq!(written(&mut server, &mut outbox), expected);
 }

@@ -361,24 +361,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     #[inline(never)]
     fn poll_receive_into(&mut self, cx: &mut Context<'_>, payload: &mut Bytes) -> Poll<Option<Kind>> {
         self.handle.poll(cx, |driver, cx| {
-            if let Some(message) = driver.next_small_message() {
+            let message = match driver.next_small_message() {
+                Some(message) => Some(message),
+                None => ready!(driver.poll_message(cx)),
+            };
+            Poll::Ready(message.map(|message| {
                 let kind = message.kind();
                 *payload = message.into_bytes();
-                return Poll::Ready(Some(kind));
-            }
-            loop {
-                let fact = ready!(driver.poll_fact(cx, Mode::Whole));
-                match driver.event(fact) {
-                    Event::Message(message) => {
-                        let kind = message.kind();
-                        *payload = message.into_bytes();
-                        return Poll::Ready(Some(kind));
-                    }
-                    Event::Ping(_) | Event::Pong(_) | Event::Extended(_) | Event::Part(_) => {}
-                    Event::Closed(_) => return Poll::Ready(None),
-                }
-            }
+                kind
+            }))
         })
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    /// Waits for the next message, for keeps; `None` at the end.
+    #[inline(always)]
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        loop {
+            let fact = ready!(self.poll_fact(cx, Mode::Whole));
+            match self.event(fact) {
+                Event::Message(message) => return Poll::Ready(Some(message.into_message())),
+                Event::Ping(_) | Event::Pong(_) | Event::Extended(_) | Event::Part(_) => {}
+                Event::Closed(_) => return Poll::Ready(None),
+            }
+        }
     }
 }
 
