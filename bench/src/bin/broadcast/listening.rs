@@ -15,7 +15,8 @@ use ws13_bench::{
 };
 
 pub fn listen(args: &Args) -> io::Result<()> {
-    let (connections, messages) = (args.require::<usize>("--connections"), args.require::<usize>("--messages"));
+    let (connections, messages) =
+        (args.require::<usize>("--connections"), args.require::<usize>("--messages"));
     let address: SocketAddr = args.require("--connect");
     let offer =
         if args.has("--deflate") { "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n" } else { "\r\n" };
