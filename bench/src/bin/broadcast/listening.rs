@@ -24,8 +24,9 @@ pub fn listen(args: &Args) -> io::Result<()> {
     let mut poll = Poll::new()?;
     let mut streams = Vec::new();
     for at in 0..connections {
-        let stream = connect(address, &request)?;
-        if at % STUCK != 0 {
+        let reads = at % STUCK != 0;
+        let stream = connect(address, &request, reads)?;
+        if reads {
             stream.set_nonblocking(true)?;
             poll.add(stream.as_raw_fd(), at as u64, READABLE)?;
         }
@@ -62,13 +63,16 @@ pub fn listen(args: &Args) -> io::Result<()> {
     Ok(())
 }
 
-fn connect(address: SocketAddr, request: &str) -> io::Result<TcpStream> {
+fn connect(address: SocketAddr, request: &str, reads: bool) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
-    // Little fits between, so that one who does not read is noticed.
-    let size: libc::c_int = 4096;
-    // SAFETY: `size` lives through the call, and is passed with its size.
-    unsafe {
-        libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, (&raw const size).cast(), 4);
+    if !reads {
+        // Little fits between, so that this is noticed.
+        let size: libc::c_int = 4096;
+        // SAFETY: `size` lives through the call, and is passed with its size.
+        unsafe {
+            let size = (&raw const size).cast();
+            libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, size, 4);
+        }
     }
     let agreed = upgrade::ask(&mut stream, request)?.contains("permessage-deflate");
     if agreed != request.contains("permessage-deflate") {

@@ -1,7 +1,7 @@
 //! Broadcasts: one message to many connections, some of which never read.
 //!
-//! `cargo run --release --manifest-path bench/Cargo.toml --bin broadcast -- [--connections N] [--rounds N]` runs every row
-//! and prints two tables in Markdown: who sends how, and what is done with those who lag. With `--serve` or `--listen` it is
+//! `cargo run --release --manifest-path bench/Cargo.toml --bin broadcast -- [--connections N] [--rounds N] [--lagging]` runs
+//! every row and prints two tables in Markdown: who sends how, and what is done with those who lag (with `--lagging` that alone). With `--serve` or `--listen` it is
 //! one side of a run.
 
 mod copies;
@@ -13,7 +13,6 @@ use std::{
     io::{self, BufRead, BufReader, Read},
     path::Path,
     process::{Command, Stdio},
-    time::Duration,
 };
 use ws13_bench::{
     args::Args,
@@ -32,13 +31,13 @@ const ROWS: [(&str, bool); 6] = [
 ];
 /// What `Broadcast` does with those who lag.
 const POLICIES: [&str; 4] = ["drop oldest", "drop newest", "keep latest", "disconnect"];
-/// For them: messages, connections and a size, by which those who do not read lag, whatever the system buffers.
-const LAGGING: (usize, usize) = (60, 1000);
+/// For them: more than the 4 MB that the system buffers for who does not read, before the first Ping is due.
+const LAGGING: Extent = Extent { messages: 120, connections: 1000, pause_ms: 100 };
 const LAGGING_SIZE: usize = 60_000;
 const MESSAGES: usize = 30;
 /// To count copies, fewer do: messages, and connections.
-const FEW: (usize, usize) = (4, 500);
-const PAUSE: Duration = Duration::from_millis(250);
+const FEW: Extent = Extent { messages: 4, connections: 500, pause_ms: PAUSE_MS };
+const PAUSE_MS: u64 = 250;
 /// One in this many does not read.
 const STUCK: usize = 100;
 
@@ -52,6 +51,15 @@ fn main() -> io::Result<()> {
     } else {
         run(&args)
     }
+}
+
+/// How much is sent in a run.
+#[derive(Clone, Copy)]
+struct Extent {
+    messages: usize,
+    connections: usize,
+    /// From one message to the next.
+    pause_ms: u64,
 }
 
 /// What the server of a run tells.
@@ -89,17 +97,23 @@ fn run(args: &Args) -> io::Result<()> {
     println!(
         "{connections} connections, of which every {STUCK}th does not read; {MESSAGES} messages, {rounds} rounds\n"
     );
-    let repeated = |name, deflate, size, counts| -> io::Result<Results> {
-        (0..rounds).map(|_| row(name, deflate, size, counts, None)).collect()
+    let repeated = |name, deflate, size, extent| -> io::Result<Results> {
+        (0..rounds).map(|_| row(name, deflate, size, extent, None)).collect()
     };
     let counter = copies::build()?;
     println!(
         "| message | row | compressed | compressions | CPU, µs a delivery | bytes copied | bytes on the wire | until the last, ms | resident, MiB |"
     );
     println!("|---|---|---|---:|---:|---:|---:|---:|---:|");
-    for size in [64, 1024] {
+    let sizes: &[usize] = if args.has("--lagging") { &[] } else { &[64, 1024] };
+    for &size in sizes {
         for (name, deflate) in ROWS {
-            let results = repeated(name, deflate, size, (MESSAGES, connections))?;
+            let results = repeated(
+                name,
+                deflate,
+                size,
+                Extent { messages: MESSAGES, connections, pause_ms: PAUSE_MS },
+            )?;
             let counted = counter.as_deref().map(|counter| row(name, deflate, size, FEW, Some(counter)));
             let copied = counted.transpose()?.and_then(|(served, _)| served.copied);
             println!(
@@ -147,14 +161,15 @@ fn row(
     name: &str,
     deflate: bool,
     size: usize,
-    (messages, connections): (usize, usize),
+    extent: Extent,
     preloaded: Option<&Path>,
 ) -> io::Result<(Served, Listened)> {
     let program = std::env::current_exe()?;
     let start = |role: &str, core, more: &[String], preloaded: Option<&Path>| {
         let mut command = Command::new(&program);
-        command.arg(role).args(["--connections", &connections.to_string(), "--size", &size.to_string()]);
-        command.args(["--messages", &messages.to_string()]);
+        command.arg(role).args(["--size", &size.to_string()]);
+        command.args(["--connections", &extent.connections.to_string()]);
+        command.args(["--messages", &extent.messages.to_string(), "--pause", &extent.pause_ms.to_string()]);
         command.args(deflate.then_some("--deflate")).args(more);
         command.envs(preloaded.map(|library| ("LD_PRELOAD", library)));
         Guarded::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()), core)

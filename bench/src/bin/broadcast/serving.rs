@@ -1,6 +1,6 @@
 //! The server of a broadcast: how each row sends.
 
-use crate::{PAUSE, Served, copies, now};
+use crate::{Served, copies, now};
 use serde_json::to_string;
 use std::{
     io::{self, Write},
@@ -30,7 +30,7 @@ struct Sent {
 pub fn serve(args: &Args) -> io::Result<()> {
     let (connections, size) = (args.require::<usize>("--connections"), args.require::<usize>("--size"));
     let (row, messages) = (args.require::<String>("--row"), args.require::<usize>("--messages"));
-    let deflate = args.has("--deflate");
+    let (deflate, pause) = (args.has("--deflate"), Duration::from_millis(args.require("--pause")));
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async move {
         let joined = Arc::new(Mutex::new(0));
         let mut send = by_row(&row, deflate, &joined).await?;
@@ -44,7 +44,7 @@ pub fn serve(args: &Args) -> io::Result<()> {
         let mut compressions = Vec::new();
         for number in 0..messages {
             let text = message(number, size);
-            let next = Instant::now() + PAUSE;
+            let next = Instant::now() + pause;
             served.begun.push(now());
             let sent = send(&text);
             compressions.push(sent.compressions as f64);
