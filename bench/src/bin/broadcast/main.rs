@@ -1,8 +1,8 @@
 //! Broadcasts: one message to many connections, some of which never read.
 //!
 //! `cargo run --release --manifest-path bench/Cargo.toml --bin broadcast -- [--connections N] [--rounds N] [--lagging]` runs
-//! every row and prints two tables in Markdown: who sends how, and what is done with those who lag (with `--lagging` that alone). With `--serve` or `--listen` it is
-//! one side of a run.
+//! every row and prints two tables in Markdown: who sends how, and what is done with those who lag; with `--lagging` only
+//! that. With `--serve` or `--listen` it is one side of a run.
 
 mod copies;
 mod listening;
@@ -35,7 +35,7 @@ const POLICIES: [&str; 4] = ["drop oldest", "drop newest", "keep latest", "disco
 const LAGGING: Extent = Extent { messages: 120, connections: 1000, pause_ms: 100 };
 const LAGGING_SIZE: usize = 60_000;
 const MESSAGES: usize = 30;
-/// To count copies, fewer do: messages, and connections.
+/// To count copies, less does.
 const FEW: Extent = Extent { messages: 4, connections: 500, pause_ms: PAUSE_MS };
 const PAUSE_MS: u64 = 250;
 /// One in this many does not read.
@@ -94,26 +94,25 @@ type Results = Vec<(Served, Listened)>;
 fn run(args: &Args) -> io::Result<()> {
     let connections: usize = args.get("--connections").unwrap_or(10_000);
     let rounds: usize = args.get("--rounds").unwrap_or(1);
+    if !args.has("--lagging") {
+        who_sends_how(connections, rounds)?;
+    }
+    what_is_done_with_those_who_lag(rounds)
+}
+
+fn who_sends_how(connections: usize, rounds: usize) -> io::Result<()> {
     println!(
         "{connections} connections, of which every {STUCK}th does not read; {MESSAGES} messages, {rounds} rounds\n"
     );
-    let repeated = |name, deflate, size, extent| -> io::Result<Results> {
-        (0..rounds).map(|_| row(name, deflate, size, extent, None)).collect()
-    };
-    let counter = copies::build()?;
     println!(
         "| message | row | compressed | compressions | CPU, µs a delivery | bytes copied | bytes on the wire | until the last, ms | resident, MiB |"
     );
     println!("|---|---|---|---:|---:|---:|---:|---:|---:|");
-    let sizes: &[usize] = if args.has("--lagging") { &[] } else { &[64, 1024] };
-    for &size in sizes {
+    let extent = Extent { messages: MESSAGES, connections, pause_ms: PAUSE_MS };
+    let counter = copies::build()?;
+    for size in [64, 1024] {
         for (name, deflate) in ROWS {
-            let results = repeated(
-                name,
-                deflate,
-                size,
-                Extent { messages: MESSAGES, connections, pause_ms: PAUSE_MS },
-            )?;
+            let results = repeated(rounds, name, deflate, size, extent)?;
             let counted = counter.as_deref().map(|counter| row(name, deflate, size, FEW, Some(counter)));
             let copied = counted.transpose()?.and_then(|(served, _)| served.copied);
             println!(
@@ -124,21 +123,26 @@ fn run(args: &Args) -> io::Result<()> {
                 copied.map_or("-".into(), |copied| format!("{copied:.0}")),
                 of(&results, |(_, listened)| listened.bytes),
                 of(&results, until_the_last),
-                of(&results, |(served, _)| served.resident as f64 / f64::from(1 << 20)),
+                of(&results, resident_mib),
             );
         }
     }
+    println!();
+    Ok(())
+}
+
+fn what_is_done_with_those_who_lag(rounds: usize) -> io::Result<()> {
     println!(
-        "\n| those who lag | CPU, µs a delivery | until the last, ms | resident, MiB | dropped | disconnected |"
+        "| those who lag | CPU, µs a delivery | until the last, ms | resident, MiB | dropped | disconnected |"
     );
     println!("|---|---:|---:|---:|---:|---:|");
     for name in POLICIES {
-        let results = repeated(name, false, LAGGING_SIZE, LAGGING)?;
+        let results = repeated(rounds, name, false, LAGGING_SIZE, LAGGING)?;
         println!(
             "| {name} | {:.2} | {:.1} | {:.0} | {:.0} | {:.0} |",
             of(&results, |(served, _)| served.cpu_us),
             of(&results, until_the_last),
-            of(&results, |(served, _)| served.resident as f64 / f64::from(1 << 20)),
+            of(&results, resident_mib),
             of(&results, |(served, _)| served.dropped as f64),
             of(&results, |(served, _)| served.disconnected as f64),
         );
@@ -146,8 +150,16 @@ fn run(args: &Args) -> io::Result<()> {
     Ok(())
 }
 
+fn repeated(rounds: usize, name: &str, deflate: bool, size: usize, extent: Extent) -> io::Result<Results> {
+    (0..rounds).map(|_| row(name, deflate, size, extent, None)).collect()
+}
+
 fn of(results: &Results, value: impl Fn(&(Served, Listened)) -> f64) -> f64 {
     median(&results.iter().map(value).collect::<Vec<_>>())
+}
+
+fn resident_mib((served, _): &(Served, Listened)) -> f64 {
+    served.resident as f64 / f64::from(1 << 20)
 }
 
 /// Milliseconds from the send to the last of those who read.
